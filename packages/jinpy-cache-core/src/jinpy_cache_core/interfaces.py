@@ -1,0 +1,171 @@
+"""The operations of a cache, as types: what every backend, client and facade offers.
+
+The meaning of each operation, its units, atomicity and errors are documented once, on
+`jinpy_cache_core.BaseBackend`. A function that only needs a cache should ask for one of these.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+
+from jinpy_cache_core.ttl import TTL
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+@runtime_checkable
+class CacheInterface(Protocol):
+    """The synchronous operations."""
+
+    @overload
+    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """The value, or `default` for a miss."""
+        raise NotImplementedError
+
+    def set(self, key: str, value: object, ttl: TTL = None) -> None:
+        """Store a value."""
+        raise NotImplementedError
+
+    def add(self, key: str, value: object, ttl: TTL = None) -> bool:
+        """Store a value only if the key is absent."""
+        raise NotImplementedError
+
+    def delete(self, key: str) -> bool:
+        """Remove an entry."""
+        raise NotImplementedError
+
+    def pop(self, key: str, default: object = None) -> Any:
+        """Read and remove an entry."""
+        raise NotImplementedError
+
+    def scan(self, prefix: str = "") -> Iterator[str]:
+        """The live keys that begin with a prefix."""
+        raise NotImplementedError
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a live entry."""
+        raise NotImplementedError
+
+    def clear(self) -> None:
+        """Remove every entry of this cache, and nothing else."""
+        raise NotImplementedError
+
+    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Every requested key with its value, or with `default` for a miss."""
+        raise NotImplementedError
+
+    def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
+        """Store several values."""
+        raise NotImplementedError
+
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove several entries."""
+        raise NotImplementedError
+
+    def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Count up atomically."""
+        raise NotImplementedError
+
+    def decr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Count down atomically."""
+        raise NotImplementedError
+
+    def ttl(self, key: str) -> float | None:
+        """The seconds an entry has left."""
+        raise NotImplementedError
+
+    def touch(self, key: str, ttl: TTL) -> bool:
+        """Give an entry a new lifetime."""
+        raise NotImplementedError
+
+    def is_healthy(self) -> bool:
+        """Whether the cache can be used right now."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Release what the cache holds."""
+        raise NotImplementedError
+
+
+@runtime_checkable
+class AsyncCacheInterface(Protocol):
+    """The asynchronous twins: the same meaning, awaited."""
+
+    @overload
+    async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """Same as `get`, asynchronously."""
+        raise NotImplementedError
+
+    async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
+        """Same as `set`, asynchronously."""
+        raise NotImplementedError
+
+    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
+        """Same as `add`, asynchronously."""
+        raise NotImplementedError
+
+    async def adelete(self, key: str) -> bool:
+        """Same as `delete`, asynchronously."""
+        raise NotImplementedError
+
+    async def apop(self, key: str, default: object = None) -> Any:
+        """Same as `pop`, asynchronously."""
+        raise NotImplementedError
+
+    def ascan(self, prefix: str = "") -> AsyncIterator[str]:
+        """Same as `scan`, asynchronously."""
+        raise NotImplementedError
+
+    async def aexists(self, key: str) -> bool:
+        """Same as `exists`, asynchronously."""
+        raise NotImplementedError
+
+    async def aclear(self) -> None:
+        """Same as `clear`, asynchronously."""
+        raise NotImplementedError
+
+    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Same as `get_many`, asynchronously."""
+        raise NotImplementedError
+
+    async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
+        """Same as `set_many`, asynchronously."""
+        raise NotImplementedError
+
+    async def adelete_many(self, keys: Iterable[str]) -> int:
+        """Same as `delete_many`, asynchronously."""
+        raise NotImplementedError
+
+    async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `incr`, asynchronously."""
+        raise NotImplementedError
+
+    async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `decr`, asynchronously."""
+        raise NotImplementedError
+
+    async def attl(self, key: str) -> float | None:
+        """Same as `ttl`, asynchronously."""
+        raise NotImplementedError
+
+    async def atouch(self, key: str, ttl: TTL) -> bool:
+        """Same as `touch`, asynchronously."""
+        raise NotImplementedError
+
+    async def ais_healthy(self) -> bool:
+        """Same as `is_healthy`, asynchronously."""
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        """Same as `close`, asynchronously."""
+        raise NotImplementedError
