@@ -1,0 +1,102 @@
+"""`BaseCacheBackendConfig`: the settings that every backend has, and how they are checked."""
+
+from typing import Any, ClassVar, Self
+from urllib.parse import SplitResult, unquote
+
+import attrs
+
+from jinpy_cache_core.codec import Codec
+from jinpy_cache_core.secret import Secret
+from jinpy_cache_core.serializers import SerializerSpec
+from jinpy_cache_core.ttl import TTL
+from jinpy_cache_core.validation import (
+    backend_name,
+    lifetime,
+    optional_namespace,
+    switch,
+    to_seconds,
+    to_secret,
+    whole_number,
+)
+
+
+def _own_type(config: "BaseCacheBackendConfig") -> str:
+    return config.backend_type
+
+
+@attrs.frozen(kw_only=True)
+class BaseCacheBackendConfig:
+    """What every backend is configured with; immutable, checked when it is made.
+
+    A backend's author subclasses it with `@attrs.frozen(kw_only=True)`, names the `backend_type`
+    and adds fields. Each field's validator should come from `jinpy_cache_core.validation` or raise
+    `CacheConfigurationError` likewise.
+
+    Attributes:
+        name: What the backend is called in a manager, in errors and in logs; by default its type.
+        default_ttl: Seconds, or a `timedelta`, that an entry lives when `ttl` is not given;
+            `None` for never.
+        namespace: What separates this cache's keys from others in a shared store; by default its
+            name. No colon.
+        serializer: `"msgpack"`, `"json"`, `"pickle"`, `"str"`, `"bytes"`, or an object with `dumps`
+            and `loads`; on memory also `"native"` and `None`.
+        max_value_bytes: The largest encoded value in bytes; `None` for no limit.
+        secret: Signs what `"pickle"` writes to a shared store (HMAC-SHA256, bound to the key).
+        allow_unsigned_pickle: Read pickles that anyone could have written. Whoever can write to
+            the store can then run code in this process.
+    """
+
+    backend_type: ClassVar[str] = "base"
+    """The kind of store; a third party's word is the name of its entry point."""
+
+    shared_store: ClassVar[bool] = True
+    """Whether others could write to the store, so that pickle must be signed."""
+
+    name: str = attrs.field(
+        default=attrs.Factory(_own_type, takes_self=True), validator=backend_name
+    )
+    default_ttl: float | None = attrs.field(default=None, converter=to_seconds, validator=lifetime)
+    namespace: str | None = attrs.field(default=None, validator=optional_namespace)
+    serializer: SerializerSpec = attrs.field(default="msgpack")
+    max_value_bytes: int | None = attrs.field(
+        default=None, validator=whole_number(optional="no limit")
+    )
+    secret: Secret | None = attrs.field(default=None, converter=to_secret)
+    allow_unsigned_pickle: bool = attrs.field(default=False, validator=switch)
+
+    def __attrs_post_init__(self) -> None:
+        self.codec()
+
+    def codec(self) -> Codec:
+        """The codec that these settings describe.
+
+        Raises:
+            CacheConfigurationError: The serializer is unknown, or is pickle without a secret.
+        """
+        return Codec.from_settings(
+            self.serializer,
+            namespace=self.namespace or self.name,
+            max_value_bytes=self.max_value_bytes,
+            secret=self.secret,
+            allow_unsigned_pickle=self.allow_unsigned_pickle,
+            shared_store=self.shared_store,
+        )
+
+    @classmethod
+    def url_fields(cls, url: SplitResult) -> dict[str, Any]:
+        """The settings that a URL of this backend gives outside its query.
+
+        The query's parameters are fields by name. A backend whose URL has more parts overrides this.
+
+        Args:
+            url: The URL, split; its query is dealt with by the caller.
+
+        Returns:
+            Values by field name.
+        """
+        name = unquote(url.netloc or url.path.strip("/"))
+        return {"name": name} if name else {}
+
+    def evolve(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked anew."""
+        return attrs.evolve(self, **changes)
