@@ -1,0 +1,122 @@
+"""What there is to check, as steps."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from house.interpreters import Interpreter
+from house.steps import Step
+from house.toolbox import ROOT
+
+_PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
+_MEASURED_ALONE = "not soak and not serial"
+_LIGHT = f"{_MEASURED_ALONE} and not faults"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A folder under `tests` and the kind of environment it runs in."""
+
+    name: str
+    per_interpreter: bool = True
+    fixed_environment: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The folder of the tests, relative to the checkout."""
+        return f"tests/{self.name}"
+
+    @property
+    def without(self) -> str:
+        """Why the suite cannot run, or nothing."""
+        if any(ROOT.joinpath(self.folder).glob("**/test_*.py")):
+            return ""
+        return f"There are no tests in {self.folder} yet."
+
+    def environment(self, interpreter: Interpreter) -> str:
+        """Return the name of the environment of `hatch.toml` to run in."""
+        return self.fixed_environment or f"pkg.py{interpreter.minor}-{self.name}"
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite("file"),
+        Suite("redis"),
+        Suite("memory"),
+        Suite("contract"),
+        Suite("core"),
+        Suite("meta"),
+        Suite("packaging", per_interpreter=False, fixed_environment="build"),
+        Suite("typing", per_interpreter=False, fixed_environment="types"),
+    )
+}
+"""Every suite by name, the longest first, so that the last one to finish is a short one."""
+
+
+def everything(interpreters: Sequence[Interpreter]) -> list[Step]:
+    """Return the steps of a whole run.
+
+    Args:
+        interpreters: What to test on, oldest first. The newest one also runs the tests that inject
+            heavy faults, and those that measure time, the latter alone.
+    """
+    return [*_tests(interpreters), *_checks(), _measurements()]
+
+
+def soak(for_pytest: Sequence[str]) -> list[Step]:
+    """Return the steps that run for minutes, one suite after the other.
+
+    Args:
+        for_pytest: Further arguments for pytest.
+    """
+    return [
+        Step(
+            name=f"soak {suite.name}",
+            environment="default",
+            commands=((*_PYTEST, suite.folder, "-m", "soak", *for_pytest),),
+            alone=True,
+            may_be_empty=True,
+        )
+        for suite in _package_suites()
+    ]
+
+
+def _package_suites() -> list[Suite]:
+    return [suite for suite in SUITES.values() if suite.per_interpreter and not suite.without]
+
+
+def _checks() -> Iterator[Step]:
+    yield Step(
+        name="format", environment="lint", commands=(("ruff", "format", "--check", "--diff", "."),)
+    )
+    yield Step(name="lint", environment="lint", commands=(("ruff", "check", "."),))
+    yield Step(name="mypy", environment="types", commands=(("mypy",), ("mypy", "scripts")))
+    yield Step(name="pyright", environment="types", commands=(("pyright",),))
+
+
+def _tests(interpreters: Sequence[Interpreter]) -> Iterator[Step]:
+    newest = interpreters[-1]
+    for interpreter in reversed(interpreters):
+        for suite in SUITES.values():
+            if not suite.per_interpreter and interpreter is not newest:
+                continue
+            markers = _MEASURED_ALONE if interpreter is newest else _LIGHT
+            suffix = f" {interpreter.minor}" if suite.per_interpreter else ""
+            yield Step(
+                name=f"{suite.name}{suffix}",
+                environment=suite.environment(interpreter),
+                commands=((*_PYTEST, suite.folder, "-m", markers),),
+                without=suite.without,
+            )
+
+
+def _measurements() -> Step:
+    folders = [suite.folder for suite in _package_suites()]
+    return Step(
+        name="measurements",
+        environment="default",
+        commands=((*_PYTEST, *folders, "-m", "serial"),),
+        alone=True,
+        may_be_empty=True,
+        without="" if folders else "There are no tests yet.",
+    )
