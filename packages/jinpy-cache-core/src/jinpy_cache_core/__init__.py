@@ -1,1 +1,77 @@
-"""To be filled by the first commits."""
+"""One cache API, sync and async, over interchangeable backends: the contract and its facades."""
+
+from jinpy_cache_core.backend import BaseBackend
+from jinpy_cache_core.clock import Clock
+from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.decisions import UNCHANGED, Change, Decision, Record
+from jinpy_cache_core.enums import CacheBackendType, CacheErrorType, CacheOperation
+from jinpy_cache_core.exceptions import (
+    CacheBackendError,
+    CacheClosedError,
+    CacheConfigurationError,
+    CacheConnectionError,
+    CacheException,
+    CacheKeyError,
+    CacheSerializationError,
+    CacheTimeoutError,
+    CacheValueError,
+)
+from jinpy_cache_core.facade import AsyncCacheClient, Cache, CacheClient
+from jinpy_cache_core.factory import CacheBackendFactory
+from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.manager import CacheManager, get_cache, get_cache_manager
+from jinpy_cache_core.manager_config import CacheManagerConfig
+from jinpy_cache_core.registry import backend_names, register_backend, unregister_backend
+from jinpy_cache_core.secret import Secret
+from jinpy_cache_core.sentinels import MISSING
+from jinpy_cache_core.serializers import Serializer, register_type
+from jinpy_cache_core.ttl import TTL
+
+__all__ = [
+    "MISSING",
+    "TTL",
+    "UNCHANGED",
+    "AsyncCacheClient",
+    "AsyncCacheInterface",
+    "BaseBackend",
+    "BaseCacheBackendConfig",
+    "Cache",
+    "CacheBackendError",
+    "CacheBackendFactory",
+    "CacheBackendType",
+    "CacheClient",
+    "CacheClosedError",
+    "CacheConfigurationError",
+    "CacheConnectionError",
+    "CacheErrorType",
+    "CacheException",
+    "CacheInterface",
+    "CacheKeyError",
+    "CacheManager",
+    "CacheManagerConfig",
+    "CacheOperation",
+    "CacheSerializationError",
+    "CacheTimeoutError",
+    "CacheValueError",
+    "Change",
+    "Clock",
+    "Decision",
+    "Record",
+    "Secret",
+    "Serializer",
+    "backend_names",
+    "get_cache",
+    "get_cache_manager",
+    "register_backend",
+    "register_type",
+    "unregister_backend",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - only who asks pays for it
+
+        return version("jinpy-cache-core")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

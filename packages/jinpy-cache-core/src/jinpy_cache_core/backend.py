@@ -62,7 +62,7 @@ def reporting(
         def edge(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 return method(self, *args, **kwargs)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the one edge where all is mapped
                 key = args[0] if args and isinstance(args[0], str) else kwargs.get("key")
                 self._raise_mapped(error, operation, key)
 
@@ -435,7 +435,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         """Tell whether the store can be used right now; never raises, writes nothing."""
         try:
             return not self._closed and self._probe()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the store is not healthy
             return False
 
     def close(self) -> None:
@@ -470,9 +470,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
     @overload
     async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    async def aget(
-        self, key: str, default: object = None, *, type: type[Any] | None = None
-    ) -> Any:
+    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
         return await self._run(self.get, key, default, type=cast("Any", type))
 
@@ -620,7 +618,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             for key in self._scan(prefix):
                 if self._live(key) is not None:
                     yield key
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as in `reporting`
             self._raise_mapped(error, CacheOperation.SCAN, None)
 
     async def _run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -634,9 +632,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
                 raise self._closed_error() from error
             raise
 
-    def _raise_mapped(
-        self, error: Exception, operation: CacheOperation, key: object
-    ) -> NoReturn:
+    def _raise_mapped(self, error: Exception, operation: CacheOperation, key: object) -> NoReturn:
         """Raise what escaped an operation, in its context; call it in an `except` clause."""
         if isinstance(error, CacheException):
             raise self._placed(error, operation, key)

@@ -8,7 +8,6 @@ import attrs
 from jinpy_cache_core.codec import Codec
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_core.ttl import TTL
 from jinpy_cache_core.validation import (
     backend_name,
     lifetime,
@@ -24,6 +23,10 @@ def _own_type(config: "BaseCacheBackendConfig") -> str:
     return config.backend_type
 
 
+def _own_name(config: "BaseCacheBackendConfig") -> str:
+    return config.name
+
+
 @attrs.frozen(kw_only=True)
 class BaseCacheBackendConfig:
     """What every backend is configured with; immutable, checked when it is made.
@@ -36,8 +39,8 @@ class BaseCacheBackendConfig:
         name: What the backend is called in a manager, in errors and in logs; by default its type.
         default_ttl: Seconds, or a `timedelta`, that an entry lives when `ttl` is not given;
             `None` for never.
-        namespace: What separates this cache's keys from others in a shared store; by default its
-            name. No colon.
+        namespace: What separates this cache's keys from others in a shared store, without a
+            colon; by default its name. `None` for bare keys, where a store allows it.
         serializer: `"msgpack"`, `"json"`, `"pickle"`, `"str"`, `"bytes"`, or an object with `dumps`
             and `loads`; on memory also `"native"` and `None`.
         max_value_bytes: The largest encoded value in bytes; `None` for no limit.
@@ -56,7 +59,9 @@ class BaseCacheBackendConfig:
         default=attrs.Factory(_own_type, takes_self=True), validator=backend_name
     )
     default_ttl: float | None = attrs.field(default=None, converter=to_seconds, validator=lifetime)
-    namespace: str | None = attrs.field(default=None, validator=optional_namespace)
+    namespace: str | None = attrs.field(
+        default=attrs.Factory(_own_name, takes_self=True), validator=optional_namespace
+    )
     serializer: SerializerSpec = attrs.field(default="msgpack")
     max_value_bytes: int | None = attrs.field(
         default=None, validator=whole_number(optional="no limit")
@@ -75,7 +80,7 @@ class BaseCacheBackendConfig:
         """
         return Codec.from_settings(
             self.serializer,
-            namespace=self.namespace or self.name,
+            namespace=self.namespace,
             max_value_bytes=self.max_value_bytes,
             secret=self.secret,
             allow_unsigned_pickle=self.allow_unsigned_pickle,
@@ -86,7 +91,8 @@ class BaseCacheBackendConfig:
     def url_fields(cls, url: SplitResult) -> dict[str, Any]:
         """The settings that a URL of this backend gives outside its query.
 
-        The query's parameters are fields by name. A backend whose URL has more parts overrides this.
+        The query's parameters are fields by name. A backend whose URL has more to say overrides
+        this.
 
         Args:
             url: The URL, split; its query is dealt with by the caller.

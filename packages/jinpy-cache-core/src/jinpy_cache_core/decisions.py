@@ -41,7 +41,7 @@ class Unchanged(Enum):
 UNCHANGED: Final = Unchanged.UNCHANGED
 """The entry stays as it is."""
 
-Change: TypeAlias = Record | None | Literal[Unchanged.UNCHANGED]
+Change: TypeAlias = Record | Literal[Unchanged.UNCHANGED] | None
 """A record to store, `None` to remove the entry, or `UNCHANGED`."""
 
 Decision: TypeAlias = Callable[[Record | None, float], tuple[Change, T]]

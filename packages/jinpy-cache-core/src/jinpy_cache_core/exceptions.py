@@ -102,9 +102,7 @@ class CacheException(Exception):  # noqa: N818 - the published name
         return (_rebuilt, (type(self), self.message, dict(self.__dict__)))
 
 
-def _rebuilt(
-    kind: type[CacheException], message: str, state: dict[str, object]
-) -> CacheException:
+def _rebuilt(kind: type[CacheException], message: str, state: dict[str, object]) -> CacheException:
     """Undo `CacheException.__reduce__`, so that errors cross process boundaries whole."""
     error = kind(message)
     error.__dict__.update(state)

@@ -27,7 +27,7 @@ def check_int64(number: int, *, what: str) -> int:
     """
     if INT64_MIN <= number <= INT64_MAX:
         return number
-    size = f"{number.bit_length()} bits" if number.bit_length() > 256 else str(number)  # noqa: PLR2004
+    size = f"{number.bit_length()} bits" if number.bit_length() > 256 else str(number)
     message = (
         f"The {what} of {size} does not fit in a signed 64-bit integer; the stored value was "
         "left as it is."

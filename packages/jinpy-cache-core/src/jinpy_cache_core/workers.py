@@ -1,5 +1,7 @@
-"""Threads of our own for blocking work, so that it neither blocks an event loop nor starves the
-loop's default executor, which belongs to the application.
+"""Threads of our own for blocking work.
+
+It then neither blocks an event loop nor starves the loop's default executor, which belongs to the
+application.
 """
 
 import asyncio

@@ -1,0 +1,13 @@
+"""The enumerations."""
+
+from jinpy_cache_core import (
+    CacheBackendType,
+    CacheErrorType,
+    CacheOperation,
+)
+
+__all__ = [
+    "CacheBackendType",
+    "CacheErrorType",
+    "CacheOperation",
+]
