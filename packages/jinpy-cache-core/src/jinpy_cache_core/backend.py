@@ -92,7 +92,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     config_class: ClassVar[type[BaseCacheBackendConfig]] = BaseCacheBackendConfig
     """The class of configuration that this backend takes."""
 
-    default_clock: ClassVar[Clock] = staticmethod(WALL)
+    default_clock: ClassVar[Clock] = WALL
     """The clock used when none is given; Unix time, which other processes share."""
 
     def __init__(
@@ -108,7 +108,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             raise CacheConfigurationError(message)
         self._config = config
         self._closed = False
-        self._now: Clock = type(self).default_clock if clock is None else clock
+        self._now: Clock = cast("Any", type(self)).default_clock if clock is None else clock
         self._default_seconds = ttl_seconds(config.default_ttl)
         self._codec: Codec = config.codec()
         self._workers = Workers(config.name)
@@ -194,7 +194,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
     @overload
     def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    @reporting(CacheOperation.GET)
+    @reporting(CacheOperation.GET)  # type: ignore[misc]  # mypy loses the decorated signature
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Read a value.
 
@@ -650,7 +650,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
 def _checked_items(items: object) -> Mapping[str, object]:
     if isinstance(items, Mapping):
-        return items
+        return cast("Mapping[str, object]", items)
     message = f"set_many takes a mapping of key to value, not {type(items).__name__}."
     raise CacheValueTypeError(message)
 

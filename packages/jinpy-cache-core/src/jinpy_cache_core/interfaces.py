@@ -5,7 +5,7 @@ The meaning of each operation, its units, atomicity and errors are documented on
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar, overload, runtime_checkable
+from typing import Any, TypeVar, overload
 
 from jinpy_cache_core.ttl import TTL
 
@@ -13,8 +13,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
-@runtime_checkable
-class CacheInterface(Protocol):
+class CacheInterface:
     """The synchronous operations."""
 
     @overload
@@ -92,8 +91,7 @@ class CacheInterface(Protocol):
         raise NotImplementedError
 
 
-@runtime_checkable
-class AsyncCacheInterface(Protocol):
+class AsyncCacheInterface:
     """The asynchronous twins: the same meaning, awaited."""
 
     @overload

@@ -6,7 +6,7 @@ pair injective: the first colon of a storage key always ends the namespace.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from jinpy_cache_core.exceptions import (
     CacheConfigurationError,
@@ -87,7 +87,7 @@ def _each(keys: Any) -> Iterable[object]:
             f"{shown_key(keys)}. Put a single key into a list."
         )
         raise CacheKeyTypeError(message, key=keys)
-    return keys
+    return cast("Iterable[object]", keys)
 
 
 def check_namespace(namespace: object, *, where: str = "namespace") -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast, overload
@@ -121,7 +121,9 @@ class CacheManager:
             if self._closed and declaration is None:
                 message = "The cache manager is closed. Configure it again: CacheManager(config)."
                 raise CacheClosedError(message)
-            wanted = name or self._default or (declaration and declaration.default_name)
+            wanted = name or self._default
+            if wanted is None and declaration is not None:
+                wanted = declaration.default_name
             if wanted is None and not self._independent:
                 wanted = DEFAULT_BACKEND
             found = self._backends.get(wanted or "")
@@ -162,7 +164,7 @@ class CacheManager:
         return Cache(backend, manager=self)
 
     @contextmanager
-    def using(self, backend: str | None = None) -> Iterator[CacheClient]:
+    def using(self, backend: str | None = None) -> Generator[CacheClient]:
         """Yield a synchronous client of one backend; the backend stays open.
 
         Raises:
@@ -171,7 +173,7 @@ class CacheManager:
         yield CacheClient(self.backend(backend), manager=self)
 
     @asynccontextmanager
-    async def ausing(self, backend: str | None = None) -> AsyncIterator[AsyncCacheClient]:
+    async def ausing(self, backend: str | None = None) -> AsyncGenerator[AsyncCacheClient]:
         """Yield an asynchronous client of one backend; the backend stays open.
 
         Raises:

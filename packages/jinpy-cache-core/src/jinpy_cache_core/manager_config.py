@@ -5,7 +5,7 @@ import threading
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import attrs
 
@@ -20,8 +20,10 @@ ENVIRONMENT_PREFIX = "JINPY_CACHE_"
 
 
 def _configs(sources: Iterable[BackendSource]) -> tuple[BaseCacheBackendConfig, ...]:
-    if isinstance(sources, (str, Mapping)) or not isinstance(sources, Iterable):
-        message = f"backends is a list of configurations or URLs, not one {type(sources).__name__}."
+    given: object = sources
+    if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
+        kind = type(cast("object", given)).__name__
+        message = f"backends is a list of configurations or URLs, not one {kind}."
         raise CacheConfigurationError(message)
     problems = Problems()
     configs = [
@@ -117,7 +119,7 @@ class CacheManagerConfig:
         """
         try:
             with Path(path).open("rb") as file:
-                data: Any = tomllib.load(file)
+                data: object = tomllib.load(file)
         except OSError as error:
             message = f"The configuration file {str(path)!r} cannot be read: {error.strerror}."
             raise CacheConfigurationError(message, errno=error.errno) from error
@@ -125,10 +127,11 @@ class CacheManagerConfig:
             message = f"The configuration file {str(path)!r} is not TOML: {error}."
             raise CacheConfigurationError(message) from error
         for part in table.split(".") if table else ():
-            if not isinstance(data, Mapping) or part not in data:
+            tables = cast("dict[str, object]", data) if isinstance(data, dict) else {}
+            if part not in tables:
                 message = f"The configuration file {str(path)!r} has no table [{table}]."
                 raise CacheConfigurationError(message)
-            data = data[part]
+            data = tables[part]
         return cls._read(data, source=f"The configuration file {str(path)!r}", text=False)
 
     @classmethod
@@ -177,23 +180,26 @@ class CacheManagerConfig:
         if not isinstance(data, Mapping):
             problems.add("", f"it is {type(data).__name__}, not a table of settings.")
             data = {}
-        data = dict(data)
-        backends = _listed(data.pop("backends", ()), text=text, problems=problems)
+        settings = dict(cast("Mapping[str, Any]", data))
+        backends = _listed(settings.pop("backends", ()), text=text, problems=problems)
         all_read = not problems.sentences
-        arguments = structure_fields(cls, data, problems=problems, text=text, ignored=("backends",))
+        arguments = structure_fields(
+            cls, settings, problems=problems, text=text, ignored=("backends",)
+        )
         if all_read:
             _check_names(backends, arguments.get("default_backend"), problems)
         problems.raise_if_any(source)
         return cls(backends=backends, **arguments)
 
 
-def _listed(
-    backends: object, *, text: bool, problems: Problems
-) -> tuple[BaseCacheBackendConfig, ...]:
+def _listed(backends: Any, *, text: bool, problems: Problems) -> tuple[BaseCacheBackendConfig, ...]:
     """Every backend that can be read from a list, or from a table by name."""
+    sources: list[tuple[str, str | None, object]]
     if isinstance(backends, Mapping):
+        backends = cast("Mapping[str, object]", backends)
         sources = [(f"backends.{name}", str(name), source) for name, source in backends.items()]
     elif isinstance(backends, Iterable) and not isinstance(backends, (str, bytes)):
+        backends = cast("Iterable[object]", backends)
         sources = [(f"backends[{index}]", None, source) for index, source in enumerate(backends)]
     else:
         problems.add("backends", f"it is {type(backends).__name__}, not a list or a table.")

@@ -1,7 +1,7 @@
 """Where a backend's configuration comes from: an object, plain data or a URL."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
@@ -41,7 +41,8 @@ def read_backend(
     if isinstance(source, str):
         return _from_url(source, name=name, path=path, problems=problems)
     if isinstance(source, Mapping):
-        return _from_fields(source, name=name, path=path, text=text, problems=problems)
+        fields = cast("Mapping[str, Any]", source)
+        return _from_fields(fields, name=name, path=path, text=text, problems=problems)
     problems.add(path, f"a backend is a configuration, a URL or a table, not {source!r}.")
     return None
 

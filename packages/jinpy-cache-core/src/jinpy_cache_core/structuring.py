@@ -9,7 +9,7 @@ import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, Union, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
@@ -185,7 +185,8 @@ def _structured(field: "attrs.Attribute[Any]", value: object, *, text: bool) -> 
         kind = plain[0] if len(plain) == 1 else object
     converter = _TEXT if text else _TYPED
     structured = value if kind is object else converter.structure(value, kind)
-    converted = field.converter(structured) if callable(field.converter) else structured
+    convert: Callable[[Any], Any] | None = cast("Any", field).converter
+    converted = structured if convert is None else convert(structured)
     if field.validator is not None:
         field.validator(None, field, converted)
     return structured
