@@ -23,6 +23,7 @@ from jinpy_cache_core.codec import Codec
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.decisions import Decision, Record
 from jinpy_cache_core.enums import CacheOperation
+from jinpy_cache_core.envelope import NewerEnvelopeError
 from jinpy_cache_core.exceptions import (
     CacheBackendError,
     CacheClosedError,
@@ -36,6 +37,7 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.ttl import TTL, is_expired, ttl_seconds
 from jinpy_cache_core.workers import Workers
 
@@ -210,7 +212,8 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             CacheSerializationError: The stored bytes are no value, or not one of `type`.
         """
         record = self._live(check_key(key))
-        return default if record is None else self._value(key, record, type)
+        value = MISSING if record is None else self._value(key, record, type)
+        return default if value is MISSING else value
 
     @reporting(CacheOperation.SET)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
@@ -279,9 +282,9 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         key = check_key(key)
         while True:
             record = self._live(key)
-            if record is None:
+            value = MISSING if record is None else self._value(key, record)
+            if record is None or value is MISSING:
                 return default
-            value = self._value(key, record, None)
             if self._update(key, decisions.removing_exactly(record)):
                 return value
 
@@ -584,21 +587,26 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         record = self._opened()._read(key)
         return None if record is None or is_expired(record.deadline, self._now()) else record
 
-    def _value(self, key: str, record: Record, kind: type[Any] | None) -> Any:
-        if kind is None:
-            return self._codec.decode(key, record.payload)
-        return self._codec.decode_as(key, record.payload, kind)
+    def _value(self, key: str, record: Record, kind: type[Any] | None = None) -> Any:
+        """Decode a live record; what a newer release wrote is `MISSING`, and stays where it is."""
+        try:
+            if kind is None:
+                return self._codec.decode(key, record.payload)
+            return self._codec.decode_as(key, record.payload, kind)
+        except NewerEnvelopeError:
+            return MISSING
 
     def _values(
         self, keys: list[str], records: Iterable[Record | None], default: object
     ) -> dict[str, Any]:
         now = self._now()
-        return {
-            key: default
-            if decisions.live(record, now) is None
-            else self._value(key, cast("Record", record), None)
-            for key, record in zip(keys, records, strict=True)
-        }
+        values = dict.fromkeys(keys, default)
+        for key, record in zip(keys, records, strict=True):
+            if record is not None and not is_expired(record.deadline, now):
+                value = self._value(key, record)
+                if value is not MISSING:
+                    values[key] = value
+        return values
 
     def _encoded(self, items: Mapping[str, object]) -> dict[str, bytes]:
         encode = self._codec.encode
