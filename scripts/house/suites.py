@@ -48,6 +48,7 @@ SUITES = {
         Suite("meta"),
         Suite("packaging", per_interpreter=False, fixed_environment="build"),
         Suite("typing", per_interpreter=False, fixed_environment="types"),
+        Suite("scripts", per_interpreter=False, fixed_environment="default"),
     )
 }
 """Every suite by name, the longest first, so that the last one to finish is a short one."""

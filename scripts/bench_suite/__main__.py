@@ -1,0 +1,62 @@
+"""Run one benchmark by name: `scripts/bench memory`."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+import bench_suite
+from bench_suite.measuring import Suite, measure
+from bench_suite.reporting import as_json, judge, medians, table
+
+
+def main() -> int:
+    """Measure, print, and return 1 if a promise is broken."""
+    arguments = _parser().parse_args()
+    console = Console()
+    module = importlib.import_module(f"bench_suite.{arguments.name}")
+    opened: AbstractContextManager[Suite] = module.suite()
+    with opened as suite:
+        with Progress(console=console) as progress:
+            task = progress.add_task(f"measuring {arguments.name}", total=arguments.rounds)
+            measurements = measure(
+                suite.scenarios,
+                rounds=arguments.rounds,
+                seconds=arguments.seconds,
+                watch=lambda number: progress.update(task, completed=number),
+            )
+        for scenario in suite.scenarios:
+            console.print(table(scenario, measurements))
+        verdicts = judge(suite, medians(measurements))
+    for verdict in verdicts:
+        console.print(str(verdict), style="" if verdict.holds else "red", highlight=False)
+    if arguments.json:
+        arguments.json.write_text(as_json(arguments.name, measurements, verdicts))
+    return int(not all(verdict.holds for verdict in verdicts))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("name", choices=_benchmarks(), help="what to measure")
+    parser.add_argument("--rounds", type=int, default=21, help="how often each contender is timed")
+    parser.add_argument(
+        "--seconds", type=float, default=0.02, help="about how long it works each time"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    return parser
+
+
+def _benchmarks() -> list[str]:
+    """Find the modules that are benchmarks, without importing them and their peers."""
+    machinery = {"__main__", "measuring", "reporting"}
+    found = {module.name for module in pkgutil.iter_modules(bench_suite.__path__)}
+    return sorted(found - machinery)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
