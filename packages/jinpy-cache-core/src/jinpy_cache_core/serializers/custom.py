@@ -1,0 +1,64 @@
+"""A serializer of the user's own: whatever it raises or returns, callers see one kind of error."""
+
+from typing import Any
+
+from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
+from jinpy_cache_core.serializers.protocol import Serializer, serializer_name
+from jinpy_cache_core.serializers.refusal import refuse_to_read, type_name
+
+
+class GuardedSerializer:
+    """Maps the errors of another serializer at one edge, and checks that it returns bytes.
+
+    Args:
+        inner: An object with `dumps` and `loads`.
+    """
+
+    __slots__ = ("_dumps", "_loads", "inner", "name", "needs_signature")
+
+    def __init__(self, inner: Serializer) -> None:
+        self.inner = inner
+        self.name = serializer_name(inner)
+        self.needs_signature = bool(getattr(inner, "needs_signature", False))
+        self._dumps = inner.dumps
+        self._loads = inner.loads
+
+    def dumps(self, value: object, /) -> bytes:
+        """What the inner serializer returns.
+
+        Raises:
+            CacheSerializationError: It raised, with that as the cause, or returned no `bytes`.
+        """
+        try:
+            payload: object = self._dumps(value)
+        except (CacheException, MemoryError):
+            raise
+        except Exception as error:
+            message = (
+                f"The serializer {self.name!r} cannot store this {type_name(type(value))}: "
+                f"{type(error).__name__}: {error}"
+            )
+            raise CacheSerializationError(message) from error
+        if type(payload) is not bytes:
+            message = (
+                f"The serializer {self.name!r} returned {type_name(type(payload))} from dumps "
+                "instead of bytes; nothing was stored."
+            )
+            raise CacheSerializationError(message)
+        return payload
+
+    def loads(self, payload: bytes, /) -> Any:
+        """What the inner serializer returns.
+
+        Raises:
+            CacheSerializationError: It raised, with that as the cause.
+        """
+        try:
+            return self._loads(payload)
+        except (CacheException, MemoryError):
+            raise
+        except Exception as error:
+            raise refuse_to_read(self.name, f"{type(error).__name__}: {error}") from error
+
+    def __repr__(self) -> str:
+        return f"<GuardedSerializer {self.name}>"

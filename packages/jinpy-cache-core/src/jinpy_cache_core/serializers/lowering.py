@@ -1,0 +1,188 @@
+"""From any value to one that plain MessagePack and its extensions carry exactly.
+
+The packer is never given a callback: it would run Python code, and with it other threads, while it
+walks containers it does not own. Values that it does not carry exactly are rewritten here
+beforehand, in pure Python, into a private copy made of plain containers and `ormsgpack.Ext`.
+
+Two passes exist. The quick one trusts text and integers, which nearly always fit; should packing
+then fail, the thorough one looks at each.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import ormsgpack
+from ormsgpack import Ext, packb
+
+from jinpy_cache_core.serializers.extensions import ENCODERS, Tag, encode_int, encode_text
+from jinpy_cache_core.serializers.refusal import Refusal, step, type_name
+from jinpy_cache_core.serializers.registry import TypeRegistry
+
+OPTIONS: Final = (
+    ormsgpack.OPT_PASSTHROUGH_BIG_INT
+    | ormsgpack.OPT_PASSTHROUGH_DATACLASS
+    | ormsgpack.OPT_PASSTHROUGH_DATETIME
+    | ormsgpack.OPT_PASSTHROUGH_ENUM
+    | ormsgpack.OPT_PASSTHROUGH_SUBCLASS
+    | ormsgpack.OPT_PASSTHROUGH_TUPLE
+    | ormsgpack.OPT_PASSTHROUGH_UUID
+)
+"""Leaves the packer only what MessagePack itself knows; everything else is an error there."""
+
+MAX_EXTENSIONS: Final = 64
+"""How many tuples, sets, non-str-keyed dicts and instances may nest inside one another."""
+
+WIDE_EXTENSIONS: Final = 2
+"""Up to here each of them may hold `PLAIN_DEPTH` levels, further in only `NARROW_DEPTH`."""
+
+PLAIN_DEPTH: Final = 900
+"""How many plain lists and dicts may nest inside one another."""
+
+NARROW_DEPTH: Final = 32
+"""The same inside many extensions, so that reading never overflows a thread's stack."""
+
+_TOO_DEEP: Final = "Store its parts under their own keys."
+_PLAIN: Final = frozenset((type(None), bool, float, bytes))
+_PLAIN_UNSEEN: Final = _PLAIN | {str, int}
+
+
+def room_at(extensions: int) -> int:
+    """How many plain containers may nest inside the given number of extensions."""
+    return PLAIN_DEPTH if extensions <= WIDE_EXTENSIONS else NARROW_DEPTH
+
+
+def hides_bytearray(value: object) -> bool:
+    """Whether plain containers hold what the packer writes as bytes although it is not.
+
+    Args:
+        value: What the packer has already accepted, so neither deep nor circular.
+    """
+    nodes: list[Any] = [value]
+    for node in nodes:
+        kind = type(node)
+        if kind is dict:
+            nodes.extend(node.values())
+        elif kind is list:
+            nodes.extend(node)
+        elif kind is bytearray or kind is memoryview:
+            return True
+    return False
+
+
+class Lowering:
+    """One pass over a value; holds no state between calls.
+
+    Args:
+        registry: Who knows classes.
+        thorough: Whether to look at each text and integer.
+    """
+
+    def __init__(self, registry: TypeRegistry, *, thorough: bool) -> None:
+        self._registry = registry
+        self._plain = _PLAIN if thorough else _PLAIN_UNSEEN
+        self._text = encode_text if thorough else _unchanged
+        self._leaves: dict[type, Callable[..., object]] = {
+            **ENCODERS,
+            str: encode_text,
+            int: encode_int,
+        }
+        self._containers: dict[type, Callable[[Any, int, int], object]] = {
+            list: self._list,
+            dict: self._dict,
+            tuple: self._extension_of(Tag.TUPLE),
+            set: self._extension_of(Tag.SET),
+            frozenset: self._extension_of(Tag.FROZENSET),
+        }
+
+    def lower(self, value: object, room: int = PLAIN_DEPTH, extensions: int = 0) -> object:
+        """A value that the packer carries exactly.
+
+        Args:
+            value: Anything.
+            room: How many more plain containers may nest here.
+            extensions: How many extensions this is inside of.
+
+        Raises:
+            Refusal: A part of it cannot be carried.
+        """
+        kind = type(value)
+        if kind in self._plain:
+            return value
+        leaf = self._leaves.get(kind)
+        if leaf is not None:
+            return leaf(value)
+        if room <= 0 or extensions > MAX_EXTENSIONS:
+            what = f"a {type_name(kind)} that contains itself or is nested too deeply"
+            raise Refusal(what, _TOO_DEEP)
+        container = self._containers.get(kind)
+        if container is not None:
+            return container(value, room, extensions)
+        return self._instance(value, kind, extensions)
+
+    def _items(self, items: Iterable[object], room: int, extensions: int) -> list[object]:
+        plain = self._plain
+        lowered: list[object] = []
+        try:
+            for item in items:
+                lowered.append(  # noqa: PERF401 - its length is the place of a refusal
+                    item if type(item) in plain else self.lower(item, room - 1, extensions)
+                )
+        except Refusal as refusal:
+            refusal.path.append(f"[{len(lowered)}]")
+            raise
+        return lowered
+
+    def _list(self, value: list[object], room: int, extensions: int) -> object:
+        return self._items(value, room, extensions)
+
+    def _dict(self, value: dict[object, object], room: int, extensions: int) -> object:
+        plain = self._plain
+        text = self._text
+        lowered: dict[object, object] = {}
+        key: object = None
+        try:
+            for key, item in value.items():
+                if type(key) is not str or text(key) is not key:
+                    return self._mapping(value, extensions)
+                lowered[key] = (
+                    item if type(item) in plain else self.lower(item, room - 1, extensions)
+                )
+        except Refusal as refusal:
+            refusal.path.append(step(key))
+            raise
+        return lowered
+
+    def _mapping(self, value: dict[object, object], extensions: int) -> Ext:
+        """A dict whose keys need their types kept, as an array of keys and values in turn."""
+        room = room_at(extensions + 1)
+        flat: list[object] = []
+        key: object = None
+        for key, item in value.items():
+            try:
+                flat += (
+                    self.lower(key, room - 1, extensions + 1),
+                    self.lower(item, room - 1, extensions + 1),
+                )
+            except Refusal as refusal:
+                refusal.path.append(step(key))
+                raise
+        return Ext(Tag.MAPPING, packb(flat, None, OPTIONS))
+
+    def _extension_of(self, tag: int) -> Callable[[Any, int, int], Ext]:
+        def extension(value: Iterable[object], _room: int, extensions: int) -> Ext:
+            items = self._items(value, room_at(extensions + 1), extensions + 1)
+            return Ext(tag, packb(items, None, OPTIONS))
+
+        return extension
+
+    def _instance(self, value: object, kind: type, extensions: int) -> Ext:
+        plan = self._registry.plan_for(kind)
+        if plan is None:
+            what = f"a {type_name(kind)}"
+            raise Refusal(what)
+        content = self.lower(plan.apart(value), room_at(extensions + 1) - 1, extensions + 1)
+        return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
+
+
+def _unchanged(text: str) -> object:
+    return text

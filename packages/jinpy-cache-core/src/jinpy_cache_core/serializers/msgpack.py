@@ -1,0 +1,149 @@
+"""`"msgpack"`: the default of stores that others can write to; exact, compact and safe to read.
+
+Plain data (dict with str keys, list, str, 64-bit int, float, bool, None, bytes) is plain
+MessagePack, readable by any language, at the cost of one call into native code. Everything else
+that comes back exactly is an extension; see `jinpy_cache_core.serializers.extensions`. What would
+not come back exactly is refused.
+"""
+
+from typing import Any, Final
+
+from ormsgpack import packb, unpackb
+
+from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
+from jinpy_cache_core.serializers.lowering import OPTIONS, Lowering, hides_bytearray
+from jinpy_cache_core.serializers.reading import Reading, take_swallowed
+from jinpy_cache_core.serializers.refusal import (
+    Refusal,
+    refuse_to_read,
+    refuse_to_store,
+    type_name,
+)
+from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
+from jinpy_cache_core.serializers.structuring import Structurer
+
+BIN8: Final = 0xC4
+"""The head of up to 255 bytes; a `bytearray` gets it too, which must not go unnoticed."""
+
+BIN8_ONLY: Final = 258
+"""Payloads of up to this size have no room for longer bytes, so `BIN8` is all to look for."""
+
+PAIR: Final = b"\x92"
+END: Final = b"\xcf\x8a\x01\xf3\x7d\x11\x9e\xc0\x5b"
+END_NUMBER: Final = int.from_bytes(END[1:], "big")
+"""The unpacker ignores what follows a value, so text of another serializer would read as the number
+of its first character. Reading a pair of the payload and an unlikely number shows it."""
+
+_WAY_OUT: Final = (
+    "Teach it with register_type(T, encode=..., decode=...), choose serializer='pickle', or store "
+    "the plain data that it is made from."
+)
+
+
+def may_hold_bytes(payload: bytes) -> bool:
+    """Whether a byte string could be in it; false positives cost a look at the value."""
+    return 0xC4 in payload or 0xC5 in payload or 0xC6 in payload
+
+
+class MsgpackSerializer:
+    """MessagePack in strict mode: what is read equals what was written, type included.
+
+    Args:
+        registry: Which classes untyped reads may bring back; the process's own by default.
+    """
+
+    __slots__ = ("_hook", "_quick", "_structurer", "_thorough", "_typed_hook", "registry")
+    name = "msgpack"
+
+    def __init__(self, registry: TypeRegistry = TYPES) -> None:
+        self.registry = registry
+        self._quick = Lowering(registry, thorough=False)
+        self._thorough = Lowering(registry, thorough=True)
+        self._hook = Reading(registry, typed=False).hook
+        self._typed_hook = Reading(registry, typed=True).hook
+        self._structurer = Structurer(registry)
+
+    def dumps(self, value: object, /) -> bytes:
+        """The value as MessagePack.
+
+        Raises:
+            CacheSerializationError: A part of it would not come back exactly; the message names
+                its type, its place and the way out.
+        """
+        try:
+            payload = packb(value, None, OPTIONS)
+            if len(payload) <= BIN8_ONLY:
+                if BIN8 not in payload:
+                    return payload
+            elif not may_hold_bytes(payload):
+                return payload
+            if not hides_bytearray(value):
+                return payload
+        except TypeError:
+            pass
+        return self.dumps_rich(value)
+
+    def dumps_rich(self, value: object) -> bytes:
+        """Same as `dumps`, for a value that is known to hold more than plain MessagePack."""
+        try:
+            try:
+                return packb(self._quick.lower(value), None, OPTIONS)
+            except TypeError:
+                return packb(self._thorough.lower(value), None, OPTIONS)
+        except Refusal as refusal:
+            refuse_to_store(self.name, str(refusal), refusal.way_out or _WAY_OUT)
+        except RecursionError:
+            what = f"a {type_name(type(value))} that contains itself or is nested too deeply"
+            refuse_to_store(self.name, what, "Store its parts under their own keys.")
+        except (CacheException, MemoryError):
+            raise
+        except Exception as error:
+            message = (
+                f"The serializer 'msgpack' cannot store this {type_name(type(value))}: "
+                f"{type(error).__name__}: {error}"
+            )
+            raise CacheSerializationError(message) from error
+
+    def loads(self, payload: bytes, /) -> object:
+        """The value, with instances of registered classes.
+
+        Raises:
+            CacheSerializationError: The bytes are not one MessagePack value, or hold an instance of
+                a class that is not registered.
+        """
+        try:
+            value, end = unpackb(PAIR + payload + END, ext_hook=self._hook)
+        except ValueError as error:
+            raise self._unreadable(error) from error
+        if end != END_NUMBER:
+            raise refuse_to_read(self.name, "more bytes follow the value")
+        return value
+
+    def loads_as(self, payload: bytes, kind: Any, /) -> Any:
+        """The value as a type, whose classes need not be registered.
+
+        Args:
+            payload: What `dumps` returned.
+            kind: A class or any annotation, such as `list[User] | None`.
+
+        Raises:
+            CacheSerializationError: The bytes are not one MessagePack value, or that value is not
+                of the type.
+        """
+        try:
+            value, end = unpackb(PAIR + payload + END, ext_hook=self._typed_hook)
+        except ValueError as error:
+            raise self._unreadable(error) from error
+        if end != END_NUMBER:
+            raise refuse_to_read(self.name, "more bytes follow the value")
+        return self._structurer.structure(value, kind)
+
+    def _unreadable(self, error: ValueError) -> BaseException:
+        """What to raise for an error of the unpacker: what it swallowed, if that is not our own."""
+        cause = take_swallowed() or error
+        if isinstance(cause, (CacheException, MemoryError)) or not isinstance(cause, Exception):
+            return cause
+        return refuse_to_read(self.name, str(cause) or type(cause).__name__)
+
+    def __repr__(self) -> str:
+        return "<MsgpackSerializer>"

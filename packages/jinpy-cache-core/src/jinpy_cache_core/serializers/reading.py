@@ -1,0 +1,159 @@
+"""From MessagePack bytes of unknown origin to values, within bounds.
+
+Bytes in a shared store may be damaged or forged. Reading them must end in a value or in one
+documented error: no import, no unbounded recursion, no allocation that a forged length dictates.
+Extension payloads are decoded from inside the unpacker, which reports any exception of the callback
+as "ext_hook failed"; what it really was is kept aside, by thread, and found again at the edge.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+import attrs
+from ormsgpack import unpackb
+
+from jinpy_cache_core.exceptions import CacheSerializationError
+from jinpy_cache_core.serializers.depth import deeper_than
+from jinpy_cache_core.serializers.extensions import DECODERS, Tag
+from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
+from jinpy_cache_core.serializers.registry import TypeRegistry
+
+Hook = Callable[[int, bytes], object]
+
+_CONTAINERS: Final = frozenset((list, tuple, set, frozenset))
+
+
+class _Failure(threading.local):
+    """The exception that the unpacker swallowed in this thread."""
+
+    error: BaseException | None = None
+
+
+_failure: Final = _Failure()
+
+
+@attrs.frozen(eq=False)
+class Unresolved:
+    """An instance whose class the reader will name: what was stored of it, not yet an object.
+
+    Attributes:
+        tag: `Tag.RECORD`, `Tag.ENUM` or `Tag.CUSTOM`.
+        name: What the stored bytes call the class.
+        content: The fields by name, the member, or what `encode` returned.
+    """
+
+    tag: int
+    name: str
+    content: Any
+
+
+def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> object:
+    """An instance of a class that the process allowed.
+
+    Raises:
+        CacheSerializationError: The class is not registered, or no longer the same kind of class.
+    """
+    plan = registry.named(name)
+    if plan is None:
+        message = (
+            f"The stored value holds a {name}, and no class of that name is registered in this "
+            "process. Read it with type=..., or allow it by register_type where it is defined."
+        )
+        raise CacheSerializationError(message)
+    if plan.tag != tag:
+        message = (
+            f"The stored value holds a {name} written by another kind of class than it is now."
+        )
+        raise CacheSerializationError(message)
+    return plan.together(content)
+
+
+def resolved(registry: TypeRegistry, value: object) -> object:
+    """The value with every `Unresolved` inside it turned into an instance.
+
+    Raises:
+        CacheSerializationError: A class is not registered.
+    """
+    kind = type(value)
+    if kind is Unresolved:
+        content = resolved(registry, value.content)  # type: ignore[attr-defined]
+        return registered(registry, value.tag, value.name, content)  # type: ignore[attr-defined]
+    if kind is dict:
+        return {
+            resolved(registry, key): resolved(registry, item)
+            for key, item in value.items()  # type: ignore[attr-defined]
+        }
+    if kind in _CONTAINERS:
+        return kind([resolved(registry, item) for item in value])  # type: ignore[attr-defined,call-arg]
+    return value
+
+
+class Reading:
+    """Decodes payloads; holds no state between calls.
+
+    Args:
+        registry: Which classes may come back.
+        typed: Whether to leave instances `Unresolved`, for the reader to name their classes.
+    """
+
+    def __init__(self, registry: TypeRegistry, *, typed: bool) -> None:
+        self._registry = registry
+        self._typed = typed
+        self._containers: dict[int, Callable[[list[Any]], object]] = {
+            Tag.TUPLE: tuple,
+            Tag.SET: set,
+            Tag.FROZENSET: frozenset,
+            Tag.MAPPING: _mapping,
+            Tag.RECORD: self._instance_of(Tag.RECORD),
+            Tag.ENUM: self._instance_of(Tag.ENUM),
+            Tag.CUSTOM: self._instance_of(Tag.CUSTOM),
+        }
+        self._hooks = tuple(self._hook_at(level) for level in range(MAX_EXTENSIONS + 1))
+        self.hook: Hook = self._hooks[0]
+        """What to give the unpacker for bytes from outside."""
+
+    def _hook_at(self, level: int) -> Hook:
+        def hook(tag: int, data: bytes) -> object:
+            try:
+                decode = DECODERS.get(tag)
+                return self._container(tag, data, level + 1) if decode is None else decode(data)
+            except BaseException as error:
+                _failure.error = error
+                raise
+
+        return hook
+
+    def _container(self, tag: int, data: bytes, level: int) -> object:
+        build = self._containers.get(tag)
+        if build is None:
+            message = f"extension type {tag} is not known"
+            raise ValueError(message)
+        if level > MAX_EXTENSIONS or (level > WIDE_EXTENSIONS and deeper_than(data, NARROW_DEPTH)):
+            message = "nested too deeply"
+            raise ValueError(message)
+        items = unpackb(data, ext_hook=self._hooks[level])
+        if type(items) is not list:
+            message = f"extension type {tag} holds no array"
+            raise ValueError(message)
+        return build(items)
+
+    def _instance_of(self, tag: int) -> Callable[[list[Any]], object]:
+        def instance(items: list[Any]) -> object:
+            name, content = items
+            if self._typed:
+                return Unresolved(tag, name, content)
+            return registered(self._registry, tag, name, content)
+
+        return instance
+
+
+def take_swallowed() -> BaseException | None:
+    """What an extension's decoder raised in this thread since last asked, if anything."""
+    error, _failure.error = _failure.error, None
+    return error
+
+
+def _mapping(flat: list[Any]) -> dict[Any, Any]:
+    keys, values = flat[::2], flat[1::2]
+    return dict(zip(keys, values, strict=True))

@@ -1,0 +1,193 @@
+"""`register_type`: which classes untyped reads may bring back, by name.
+
+Nothing named in stored bytes is ever imported or looked up anywhere but here, so whoever can write
+to a store chooses among the classes that the program itself allowed.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar, overload
+
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.serializers.extensions import ENCODERS
+from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
+from jinpy_cache_core.serializers.refusal import Refusal, type_name
+
+T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
+
+_DERIVED_LIMIT: Final = 1024
+"""How many classes a process remembers the shape of, so that classes made on the fly can go."""
+
+_BUILT_IN: Final = frozenset(
+    (type(None), bool, int, float, str, bytes, list, dict, tuple, set, frozenset, *ENCODERS)
+)
+
+
+class TypeRegistry:
+    """Classes by name and by type; reads take no lock, as a change replaces the maps whole."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_type: dict[type, Plan] = {}
+        self._by_name: dict[str, Plan] = {}
+        self._derived: dict[type, Plan] = {}
+
+    def register(self, plan: Plan, *, replace: bool = False) -> None:
+        """Allow a class.
+
+        Args:
+            plan: How to take it apart and put it together.
+            replace: Whether it may take the place of another class of the same name.
+
+        Raises:
+            CacheConfigurationError: The name belongs to another class, or the class to another
+                name.
+        """
+        with self._lock:
+            holder = self._by_name.get(plan.name)
+            if holder is not None and holder.kind is not plan.kind and not replace:
+                message = (
+                    f"The name {plan.name!r} is already registered for another class, "
+                    f"{type_name(holder.kind)}. Pass name='...' to tell them apart, or "
+                    "replace=True if the class was defined anew."
+                )
+                raise CacheConfigurationError(message)
+            present = self._by_type.get(plan.kind)
+            if present is not None and present != plan and not replace:
+                message = (
+                    f"{type_name(plan.kind)} is already registered, as {present.name!r} and with "
+                    "other functions or another name. Register it once, or pass replace=True."
+                )
+                raise CacheConfigurationError(message)
+            by_type = {kind: other for kind, other in self._by_type.items() if other is not holder}
+            by_name = {name: other for name, other in self._by_name.items() if other is not present}
+            self._by_type = {**by_type, plan.kind: plan}
+            self._by_name = {**by_name, plan.name: plan}
+
+    def unregister(self, kind: type) -> None:
+        """Forget a class; one that is not registered is no error."""
+        with self._lock:
+            plan = self._by_type.get(kind)
+            self._by_type = {k: p for k, p in self._by_type.items() if p is not plan}
+            self._by_name = {n: p for n, p in self._by_name.items() if p is not plan}
+
+    def named(self, name: str) -> Plan | None:
+        """The registered class of this name."""
+        return self._by_name.get(name)
+
+    def plan_for(self, kind: type) -> Plan | None:
+        """How to store a class: as registered, else as its own shape implies.
+
+        Raises:
+            Refusal: It is an attrs class or dataclass that holds more than its fields.
+        """
+        plan = self._by_type.get(kind) or self._derived.get(kind)
+        if plan is None:
+            plan = derive_plan(kind)
+            if plan is not None:
+                if len(self._derived) >= _DERIVED_LIMIT:
+                    self._derived = {}
+                self._derived[kind] = plan
+        return plan
+
+
+TYPES: Final = TypeRegistry()
+"""The registry of this process."""
+
+
+@overload
+def register_type(kind: Class, /, *, name: str | None = None, replace: bool = False) -> Class: ...
+@overload
+def register_type(
+    kind: type[T],
+    /,
+    *,
+    encode: Callable[[T], object],
+    decode: Callable[[Any], T],
+    name: str | None = None,
+    replace: bool = False,
+) -> type[T]: ...
+@overload
+def register_type(
+    *, name: str | None = None, replace: bool = False
+) -> Callable[[Class], Class]: ...
+def register_type(
+    kind: type | None = None,
+    /,
+    *,
+    encode: Callable[[Any], object] | None = None,
+    decode: Callable[[Any], object] | None = None,
+    name: str | None = None,
+    replace: bool = False,
+) -> object:
+    """Allow a class to come back from a cache without `type=`, and teach how, if need be.
+
+    attrs classes, dataclasses, enums and named tuples need nothing more; any other class needs
+    `encode` and `decode`. Also a decorator, with or without arguments. Process-wide and
+    thread-safe; do it where the class is defined, so that every process that reads it has done it.
+
+    Args:
+        kind: The class itself; its subclasses are registered on their own.
+        encode: From an instance to any storable value, such as a tuple.
+        decode: From that value to an equal instance.
+        name: What to call it in stored bytes, by default its module and qualified name. Give the
+            old name after moving or renaming a class, so that stored entries stay readable.
+        replace: Take the place of an earlier registration, as a re-run notebook cell does.
+
+    Returns:
+        The class, or a decorator if none was given.
+
+    Raises:
+        CacheConfigurationError: The name or the class is taken, `encode` and `decode` do not come
+            together, or are missing for a class that needs them.
+    """
+    if kind is None:
+        return lambda decorated: _register(decorated, encode, decode, name, replace=replace)
+    return _register(kind, encode, decode, name, replace=replace)
+
+
+def _register(
+    kind: Any,
+    encode: Callable[[Any], object] | None,
+    decode: Callable[[Any], object] | None,
+    name: str | None,
+    *,
+    replace: bool,
+) -> type:
+    if not isinstance(kind, type):
+        message = f"register_type takes a class, not {kind!r:.80}."
+        raise CacheConfigurationError(message)
+    if kind in _BUILT_IN:
+        message = f"{type_name(kind)} always comes back as it was; there is nothing to register."
+        raise CacheConfigurationError(message)
+    if (encode is None) != (decode is None):
+        given = "encode" if decode is None else "decode"
+        message = f"register_type({type_name(kind)}) got only {given}=; it takes both or neither."
+        raise CacheConfigurationError(message)
+    TYPES.register(_plan(kind, encode, decode, name), replace=replace)
+    return kind
+
+
+def _plan(
+    kind: type,
+    encode: Callable[[Any], object] | None,
+    decode: Callable[[Any], object] | None,
+    name: str | None,
+) -> Plan:
+    if encode is not None and decode is not None:
+        return CustomPlan(kind, name or qualified_name(kind), encode, decode)
+    if issubclass(kind, tuple) and hasattr(kind, "_make"):
+        return CustomPlan(kind, name or qualified_name(kind), tuple, kind._make)
+    try:
+        plan = derive_plan(kind, name)
+    except Refusal as refusal:
+        message = f"register_type: {refusal.what}. {refusal.way_out}"
+        raise CacheConfigurationError(message) from None
+    if plan is None:
+        message = (
+            f"{type_name(kind)} is no attrs class, dataclass, enum or named tuple, so how to store "
+            "it must be said: register_type(T, encode=..., decode=...)."
+        )
+        raise CacheConfigurationError(message)
+    return plan
