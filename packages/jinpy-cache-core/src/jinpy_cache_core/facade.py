@@ -7,6 +7,7 @@ handed backends to, and the next use looks the backend up again.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -50,7 +51,9 @@ class _Unbound:
         self._name = name
 
     def __get__(self, facade: "_Facade | None", owner: type) -> Any:
-        return getattr(BaseBackend, self._name) if facade is None else facade._bind(self._name)
+        if facade is None:
+            return getattr(BaseBackend, self._name)
+        return partial(facade._first_call, self._name)
 
 
 def _offering(*operations: str) -> Callable[[C], C]:
@@ -101,7 +104,10 @@ class _Facade:
             return self._backend
         return self._manager.backend(self._backend)
 
-    def _bind(self, name: str) -> Any:
+    def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self._bound(), name)(*args, **kwargs)
+
+    def _bound(self) -> BaseBackend:
         while True:
             generation = self._manager.generation
             backend = self.backend
@@ -109,7 +115,7 @@ class _Facade:
                 self.__dict__[operation] = getattr(backend, operation)
             # A manager that was configured meanwhile may have unbound us before we had bound.
             if self._manager.generation == generation:
-                return getattr(backend, name)
+                return backend
             self._unbind()
 
     def _unbind(self) -> None:
