@@ -91,7 +91,7 @@ def _checks() -> Iterator[Step]:
         name="format", environment="lint", commands=(("ruff", "format", "--check", "--diff", "."),)
     )
     yield Step(name="lint", environment="lint", commands=(("ruff", "check", "."),))
-    yield Step(name="mypy", environment="types", commands=(("mypy",), ("mypy", "scripts")))
+    yield Step(name="mypy", environment="types", commands=(("mypy",),))
     yield Step(name="pyright", environment="types", commands=(("pyright",),))
 
 
