@@ -22,7 +22,7 @@ ENVIRONMENT_PREFIX = "JINPY_CACHE_"
 def _configs(sources: Iterable[BackendSource]) -> tuple[BaseCacheBackendConfig, ...]:
     given: object = sources
     if isinstance(given, (str, Mapping)) or not isinstance(given, Iterable):
-        kind = type(given).__name__
+        kind = type(sources).__name__
         message = f"backends is a list of configurations or URLs, not one {kind}."
         raise CacheConfigurationError(message)
     problems = Problems()
