@@ -24,7 +24,9 @@ def _answer(*command: str | Path) -> str:
 
 def _mypy(folder: Path) -> Complaints:
     complaints: Complaints = {}
-    for line in _answer(sys.executable, "-m", "mypy", "--output", "json", folder).splitlines():
+    for line in _answer(sys.executable, "-m", "mypy", "--output", "json", folder).split("\n"):
+        if not line:
+            continue
         found: dict[str, Any] = json.loads(line)
         if found["severity"] == "error":
             place = (Path(found["file"]).name, found["line"])
