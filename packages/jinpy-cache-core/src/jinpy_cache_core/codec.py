@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, Never, TypeVar, overload
 
 import attrs
+from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.envelope import FIRST_BYTE, Envelope, NewerEnvelopeError
 from jinpy_cache_core.exceptions import (
@@ -31,12 +32,15 @@ from jinpy_cache_core.integer_text import integer_text, parse_integer
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.serializers import (
+    MsgpackSerializer,
     Serializer,
     SerializerSpec,
     resolve_serializer,
     serializer_name,
     structure_as,
 )
+from jinpy_cache_core.serializers.lowering import OPTIONS
+from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY, END, END_NUMBER, PAIR
 from jinpy_cache_core.signing import is_signed, sign
 
 __all__ = ["Codec", "parse_integer"]
@@ -45,10 +49,11 @@ T = TypeVar("T")
 Encode = Callable[[str, Any], bytes]
 Decode = Callable[[str, bytes], Any]
 
-_MINUS: Final = 0x2D
-_NINE: Final = 0x39
+MINUS: Final = 0x2D
+NINE: Final = 0x39
 """The heads of integer text lie between these two; `.` and `/` do too, which does no harm."""
 
+_ENVELOPE: Final = bytes((FIRST_BYTE,))
 _NEVER_MISTAKEN: Final = frozenset(("msgpack", "json", "pickle", "native"))
 """Built-ins that write neither `0xC1` nor an integer's text, as integers never reach them."""
 
@@ -167,77 +172,44 @@ class Codec:
         return key if self.namespace is None else f"{self.namespace}:{key}"
 
     def _encoder(self) -> Encode:
-        dumps = self._signed_dumps() if self.secrets else self._plain_dumps()
         limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
+        if self.secrets:
+            return _bounded(self._signing_encoder(), limit)
+        if isinstance(self.serializer, MsgpackSerializer):
+            return _msgpack_encoder(self.serializer, limit)
+        if serializer_name(self.serializer) in _NEVER_MISTAKEN:
+            return _bounded(_plain_encoder(self.serializer), limit)
+        return _bounded(_wrapping_encoder(self.serializer), limit)
+
+    def _signing_encoder(self) -> Encode:
+        dumps = self.serializer.dumps
+        secret = self.secrets[0]
+        storage_key = self.storage_key
 
         def encode(key: str, value: Any) -> bytes:
-            try:
-                payload = integer_text(value) if type(value) is int else dumps(key, value)
-                if len(payload) > limit:
-                    raise _too_large(len(payload), limit)
-                return payload
-            except CacheException as error:
-                error.in_context(key=key)
-                raise
+            return sign(Envelope(payload=dumps(value)), storage_key(key), secret).pack()
 
         return encode
 
-    def _plain_dumps(self) -> Encode:
-        dumps = self.serializer.dumps
-        if serializer_name(self.serializer) in _NEVER_MISTAKEN:
-            return lambda _key, value: dumps(value)
-
-        def wrapped(_key: str, value: Any) -> bytes:
-            payload = dumps(value)
-            if payload[:1] == b"\xc1" or parse_integer(payload) is not None:
-                return Envelope(payload=payload).pack()
-            return payload
-
-        return wrapped
-
-    def _signed_dumps(self) -> Encode:
-        dumps = self.serializer.dumps
-        secret = self.secrets[0]
-
-        def signed(key: str, value: Any) -> bytes:
-            return sign(Envelope(payload=dumps(value)), self.storage_key(key), secret).pack()
-
-        return signed
-
     def _decoder(self) -> Decode:
         loads = self.serializer.loads
-        open_special = self._open
-
-        def general(key: str, payload: bytes) -> Any:
-            opened = open_special(key, payload)
-            return loads(opened) if type(opened) is bytes else opened
-
-        if self.secrets:
-
-            def decode_signed(key: str, payload: bytes) -> Any:
-                try:
-                    return general(key, payload)
-                except CacheException as error:
-                    error.in_context(key=key)
-                    raise
-
-            return decode_signed
+        open_stored = self._open
 
         def decode(key: str, payload: bytes) -> Any:
             try:
-                head = payload[0] if payload else FIRST_BYTE
-                if head != FIRST_BYTE and not _MINUS <= head <= _NINE:
-                    return loads(payload)
-                return general(key, payload)
+                opened = open_stored(key, payload)
+                return loads(opened) if type(opened) is bytes else opened
             except CacheException as error:
                 error.in_context(key=key)
                 raise
 
+        if isinstance(self.serializer, MsgpackSerializer) and not self.secrets:
+            return _msgpack_decoder(self.serializer, decode)
         return decode
 
     def _open(self, key: str, payload: bytes) -> bytes | int | Missing:
         """What a payload holds: an integer, no value yet, or bytes for the serializer."""
-        if payload[:1] != b"\xc1":
+        if payload[:1] != _ENVELOPE:
             number = parse_integer(payload)
             if number is not None:
                 return number
@@ -266,12 +238,94 @@ class Codec:
         return number
 
 
-def _too_large(size: int, limit: int) -> CacheValueError:
+def _bounded(encode_rest: Encode, limit: int) -> Encode:
+    """Integers as text and the rest by another encoder, up to a number of bytes."""
+
+    def encode(key: str, value: Any) -> bytes:
+        try:
+            payload = integer_text(value) if type(value) is int else encode_rest(key, value)
+            if len(payload) > limit:
+                _refuse_size(len(payload), limit)
+            return payload
+        except CacheException as error:
+            error.in_context(key=key)
+            raise
+
+    return encode
+
+
+def _plain_encoder(serializer: Serializer) -> Encode:
+    """The serializer's bytes as they are."""
+    dumps = serializer.dumps
+    return lambda _key, value: dumps(value)
+
+
+def _wrapping_encoder(serializer: Serializer) -> Encode:
+    """The serializer's bytes, in an envelope if they would be taken for one or for an integer."""
+    dumps = serializer.dumps
+
+    def encode(_key: str, value: Any) -> bytes:
+        payload = dumps(value)
+        if payload[:1] == _ENVELOPE or parse_integer(payload) is not None:
+            return Envelope(payload=payload).pack()
+        return payload
+
+    return encode
+
+
+def _msgpack_encoder(serializer: MsgpackSerializer, limit: int) -> Encode:
+    """Same as the general path, with the usual case in one frame: small plain data."""
+    small = min(BIN8_ONLY, limit)
+    checked = serializer.checked
+
+    def settle(_key: str, packed: tuple[Any, bytes]) -> bytes:
+        return checked(*packed)
+
+    settled = _bounded(settle, limit)
+    rest = _bounded(_plain_encoder(serializer), limit)
+
+    def encode(key: str, value: Any) -> bytes:
+        if type(value) is not int:
+            try:
+                payload = packb(value, None, OPTIONS)
+            except TypeError:
+                pass
+            else:
+                if len(payload) <= small and BIN8 not in payload:
+                    return payload
+                return settled(key, (value, payload))
+        return rest(key, value)
+
+    return encode
+
+
+def _msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
+    """Same as the general path, with the usual case in one frame: the serializer's own bytes."""
+    hook = serializer.hook
+    unreadable = serializer.unreadable
+
+    def decode(key: str, payload: bytes) -> Any:
+        try:
+            head = payload[0]
+            if head != FIRST_BYTE and not MINUS <= head <= NINE:
+                value, end = unpackb(PAIR + payload + END, ext_hook=hook)
+                if end == END_NUMBER:
+                    return value
+        except ValueError as error:
+            raise unreadable(error, key) from error
+        except IndexError:
+            pass
+        return rest(key, payload)
+
+    return decode
+
+
+def _refuse_size(size: int, limit: int) -> Never:
     message = (
         f"The encoded value has {size:,} bytes; max_value_bytes={limit:,}. Nothing was stored. "
         "Store it in parts, or raise the limit."
     )
-    return CacheValueError(message)
+    raise CacheValueError(message)
 
 
 def _not_signed(reason: str) -> Never:

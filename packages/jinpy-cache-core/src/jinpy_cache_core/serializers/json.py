@@ -117,7 +117,7 @@ class JsonSerializer:
         try:
             return type(self)._decode(payload.decode())
         except (ValueError, RecursionError) as error:
-            raise refuse_to_read(self.name, str(error).rstrip(".")) from error
+            raise refuse_to_read(self.name, error) from error
 
     def __repr__(self) -> str:
         return "<JsonSerializer>"

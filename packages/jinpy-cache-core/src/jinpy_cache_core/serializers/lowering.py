@@ -143,14 +143,16 @@ class Lowering:
         try:
             for key, item in value.items():
                 if type(key) is not str or text(key) is not key:
-                    return self._mapping(value, extensions)
+                    break
                 lowered[key] = (
                     item if type(item) in plain else self.lower(item, room - 1, extensions)
                 )
+            else:
+                return lowered
         except Refusal as refusal:
             refusal.path.append(step(key))
             raise
-        return lowered
+        return self._mapping(value, extensions)
 
     def _mapping(self, value: dict[object, object], extensions: int) -> Ext:
         """A dict whose keys need their types kept, as an array of keys and values in turn."""

@@ -40,11 +40,6 @@ _WAY_OUT: Final = (
 )
 
 
-def may_hold_bytes(payload: bytes) -> bool:
-    """Whether a byte string could be in it; false positives cost a look at the value."""
-    return 0xC4 in payload or 0xC5 in payload or 0xC6 in payload
-
-
 class MsgpackSerializer:
     """MessagePack in strict mode: what is read equals what was written, type included.
 
@@ -52,14 +47,14 @@ class MsgpackSerializer:
         registry: Which classes untyped reads may bring back; the process's own by default.
     """
 
-    __slots__ = ("_hook", "_quick", "_structurer", "_thorough", "_typed_hook", "registry")
+    __slots__ = ("_quick", "_structurer", "_thorough", "_typed_hook", "hook", "registry")
     name = "msgpack"
 
     def __init__(self, registry: TypeRegistry = TYPES) -> None:
         self.registry = registry
         self._quick = Lowering(registry, thorough=False)
         self._thorough = Lowering(registry, thorough=True)
-        self._hook = Reading(registry, typed=False).hook
+        self.hook = Reading(registry, typed=False).hook
         self._typed_hook = Reading(registry, typed=True).hook
         self._structurer = Structurer(registry)
 
@@ -72,16 +67,20 @@ class MsgpackSerializer:
         """
         try:
             payload = packb(value, None, OPTIONS)
-            if len(payload) <= BIN8_ONLY:
-                if BIN8 not in payload:
-                    return payload
-            elif not may_hold_bytes(payload):
-                return payload
-            if not hides_bytearray(value):
-                return payload
         except TypeError:
-            pass
-        return self.dumps_rich(value)
+            return self.dumps_rich(value)
+        if len(payload) <= BIN8_ONLY and BIN8 not in payload:
+            return payload
+        return self.checked(value, payload)
+
+    def checked(self, value: object, payload: bytes) -> bytes:
+        """The payload that the packer made of a value, unless it changed the value.
+
+        Raises:
+            CacheSerializationError: As `dumps`.
+        """
+        suspicious = BIN8 in payload or 0xC5 in payload or 0xC6 in payload
+        return self.dumps_rich(value) if suspicious and hides_bytearray(value) else payload
 
     def dumps_rich(self, value: object) -> bytes:
         """Same as `dumps`, for a value that is known to hold more than plain MessagePack."""
@@ -112,9 +111,9 @@ class MsgpackSerializer:
                 a class that is not registered.
         """
         try:
-            value, end = unpackb(PAIR + payload + END, ext_hook=self._hook)
+            value, end = unpackb(PAIR + payload + END, ext_hook=self.hook)
         except ValueError as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
         return value
@@ -133,17 +132,19 @@ class MsgpackSerializer:
         try:
             value, end = unpackb(PAIR + payload + END, ext_hook=self._typed_hook)
         except ValueError as error:
-            raise self._unreadable(error) from error
+            raise self.unreadable(error) from error
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
         return self._structurer.structure(value, kind)
 
-    def _unreadable(self, error: ValueError) -> BaseException:
-        """What to raise for an error of the unpacker: what it swallowed, if that is not our own."""
+    def unreadable(self, error: ValueError, key: str | None = None) -> BaseException:
+        """What to raise for an error of the unpacker: what it swallowed, if that says more."""
         cause = take_swallowed() or error
-        if isinstance(cause, (CacheException, MemoryError)) or not isinstance(cause, Exception):
+        if isinstance(cause, CacheException):
+            return cause.in_context(key=key)
+        if isinstance(cause, MemoryError) or not isinstance(cause, Exception):
             return cause
-        return refuse_to_read(self.name, str(cause) or type(cause).__name__)
+        return refuse_to_read(self.name, cause).in_context(key=key)
 
     def __repr__(self) -> str:
         return "<MsgpackSerializer>"

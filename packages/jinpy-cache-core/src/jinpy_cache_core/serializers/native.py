@@ -18,8 +18,8 @@ from uuid import UUID
 from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.serializers.json import INTEGER_BOUND
-from jinpy_cache_core.serializers.lowering import OPTIONS
-from jinpy_cache_core.serializers.msgpack import may_hold_bytes
+from jinpy_cache_core.serializers.lowering import OPTIONS, hides_bytearray
+from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY
 from jinpy_cache_core.serializers.pickle import PickleSerializer
 from jinpy_cache_core.serializers.protocol import Serializer, serializer_name
 from jinpy_cache_core.serializers.refusal import refuse_to_store, type_name
@@ -105,7 +105,9 @@ class NativeSerializer(PickleSerializer):
         if kind in _PLAIN:
             try:
                 payload = packb(value, None, OPTIONS)
-                if not may_hold_bytes(payload):
+                if BIN8 not in payload and (
+                    len(payload) <= BIN8_ONLY or not hides_bytearray(value)
+                ):
                     return payload, unpackb
             except TypeError as error:
                 if "Recursion" in str(error):

@@ -56,8 +56,9 @@ def refuse_to_store(serializer: str, what: str, why: str) -> Never:
 
 def refuse_to_read(serializer: str, why: object) -> CacheSerializationError:
     """The error for stored bytes that this serializer does not read; the caller raises it."""
+    reason = (str(why) or type(why).__name__).rstrip(".")
     message = (
-        f"The stored bytes cannot be read by the serializer {serializer!r}: {why}. They were "
+        f"The stored bytes cannot be read by the serializer {serializer!r}: {reason}. They were "
         "written by another serializer or program, or are damaged; delete or overwrite the key."
     )
     return CacheSerializationError(message)

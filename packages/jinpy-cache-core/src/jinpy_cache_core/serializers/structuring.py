@@ -125,11 +125,17 @@ class Structurer:
     def _resolved(self, value: object) -> object:
         return resolved(self._registry, value)
 
+    def _known(self, value: object) -> object:
+        """The value, as an instance if its class is registered; else it stays `Unresolved`."""
+        if isinstance(value, Unresolved) and self._registry.named(value.name) is None:
+            return value
+        return self._resolved(value)
+
     def _class_hook(self, wanted: Any) -> Hook:
         origin = _origin(wanted)
 
         def instance(value: Any, _: Any) -> Any:
-            value = self._resolved(value)
+            value = self._known(value)
             if not isinstance(value, origin):
                 raise _mismatch(value, wanted)
             return value
@@ -245,7 +251,7 @@ class Structurer:
         if isinstance(value, Unresolved):
             if isinstance(plan, EnumPlan) and value.tag == Tag.ENUM and value.name == plan.name:
                 return plan.together(value.content)
-            value = self._resolved(value)
+            value = self._known(value)
             if isinstance(value, kind):
                 return value
             raise _mismatch(value, kind)
@@ -274,7 +280,7 @@ class Structurer:
     def _restored(self, stored: Unresolved, wanted: Any, origin: type) -> object:
         plan = self._registry.plan_for(origin)
         if not isinstance(plan, RecordPlan) or stored.tag != Tag.RECORD or stored.name != plan.name:
-            value = self._resolved(stored) if self._registry.named(stored.name) else stored
+            value = self._known(stored)
             if isinstance(value, origin):
                 return value
             raise _mismatch(stored, wanted)
