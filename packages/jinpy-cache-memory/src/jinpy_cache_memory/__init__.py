@@ -1,1 +1,26 @@
-"""To be filled by the first commits."""
+"""The in-process backend of jinpy-cache: bounded, with expiry, thread-safe, fast."""
+
+from typing import Any
+
+from jinpy_cache_memory.backend import MemoryCacheBackend
+from jinpy_cache_memory.build import compiled
+from jinpy_cache_memory.causes import EvictionCause, EvictionListener, Weigher
+from jinpy_cache_memory.config import MemoryCacheConfig
+
+__all__ = [
+    "EvictionCause",
+    "EvictionListener",
+    "MemoryCacheBackend",
+    "MemoryCacheConfig",
+    "Weigher",
+    "compiled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - only when it is asked for
+
+        return version("jinpy-cache-memory")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)

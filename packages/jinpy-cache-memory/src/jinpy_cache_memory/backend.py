@@ -1,0 +1,612 @@
+"""`MemoryCacheBackend`: the operations of a cache over the in-process engine.
+
+The engine stores, expires and evicts; this module checks what callers give, turns values into what
+is stored and back, and gives errors their context. `get` and `set` of an instance are the engine's
+own methods, which take the common case and leave the rest to the methods written here.
+"""
+
+import logging
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar, cast, overload
+
+from jinpy_cache_core.backend import BaseBackend, reporting
+from jinpy_cache_core.clock import MONOTONIC, Clock
+from jinpy_cache_core.codec import parse_integer
+from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.decisions import UNCHANGED, Decision, Record
+from jinpy_cache_core.enums import CacheOperation
+from jinpy_cache_core.exceptions import (
+    CacheException,
+    CacheSerializationError,
+    CacheValueError,
+    CacheValueTypeError,
+    shown_key,
+)
+from jinpy_cache_core.integers import add_int64, check_amount, negated, not_a_counter
+from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.sentinels import MISSING
+from jinpy_cache_core.serializers import (
+    IMMUTABLE,
+    NativeSerializer,
+    ReferenceSerializer,
+    resolve_freezer,
+    structure_as,
+)
+from jinpy_cache_core.ttl import TTL
+from jinpy_cache_memory.causes import EvictionCause
+from jinpy_cache_memory.config import MemoryCacheConfig
+from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
+from jinpy_cache_memory.entry import Frozen
+from jinpy_cache_memory.eviction.names import policy_maker
+from jinpy_cache_memory.forking import recover_in_children
+from jinpy_cache_memory.weighing import weigh_stored
+
+D = TypeVar("D")
+T = TypeVar("T")
+
+UNLIMITED = sys.maxsize
+"""More entries, and more bytes, than any process holds."""
+
+CAUSES = (
+    EvictionCause.REPLACED,
+    EvictionCause.DELETED,
+    EvictionCause.EXPIRED,
+    EvictionCause.SIZE,
+)
+"""The engine's numbers of causes, in words."""
+
+_log = logging.getLogger(__name__)
+
+
+class MemoryCacheBackend(BaseBackend):
+    """A cache inside this process: bounded, with expiry, for any number of threads and event loops.
+
+    Reads take no lock. Writes are atomic; what users write (serializers, weighers, listeners,
+    finalisers of cached objects) never runs while the lock is held and may use the cache itself.
+    Time is monotonic, so a wall clock that jumps changes nothing; expired entries are reclaimed by
+    later writes, without a thread. A forked child has a copy of its own.
+
+    Args:
+        config: The settings; by default those of `MemoryCacheConfig()`.
+        clock: Returns the present in seconds; injected by tests.
+    """
+
+    config_class: ClassVar[type[BaseCacheBackendConfig]] = MemoryCacheConfig
+    default_clock: ClassVar[Clock] = MONOTONIC
+
+    def __init__(
+        self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(config, clock=clock)
+        settings = cast("MemoryCacheConfig", self._config)
+        freezer = resolve_freezer(settings.serializer)
+        self._freeze = freezer.freeze
+        self._max_entries = settings.max_entries
+        self._max_bytes = settings.max_bytes
+        self._weigher = settings.weigher
+        self._limits_values = settings.max_value_bytes is not None
+        self._listener = settings.eviction_listener
+        measured = settings.max_bytes is not None or self._limits_values
+        plain: frozenset[type] = frozenset()
+        if not measured:
+            plain = frozenset((int,))
+            if isinstance(freezer, NativeSerializer):
+                plain |= IMMUTABLE
+        self._engine = Engine(
+            policy_maker(settings.eviction, settings.max_entries, settings.max_bytes),
+            settings.max_entries or UNLIMITED,
+            settings.max_bytes or UNLIMITED,
+            self._now,
+            self._default_seconds,
+            plain,
+            isinstance(freezer, ReferenceSerializer) and not measured,
+            None if self._listener is None else self._tell,
+        )
+        self._engine.attach(
+            MemoryCacheBackend.get.__get__(self),
+            MemoryCacheBackend.set.__get__(self),
+        )
+        # An instance's own attribute spares each call a Python frame; a subclass keeps its methods.
+        if type(self).get is MemoryCacheBackend.get:
+            vars(self).update(get=self._engine.get)
+        if type(self).set is MemoryCacheBackend.set:
+            vars(self).update(set=self._engine.set)
+        recover_in_children(self)
+
+    def __len__(self) -> int:
+        return len(self._engine)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return super().__repr__()
+        entries = f"entries={len(self._engine)}"
+        if self._max_entries is not None:
+            entries += f"/{self._max_entries}"
+        if self._max_bytes is not None:
+            entries += f" bytes={self._engine.weight}/{self._max_bytes}"
+        return f"<{type(self).__name__} {self.name!r} {entries}>"
+
+    def recover_after_fork(self) -> None:
+        """Renew the lock in a forked child, and mend what the parent was in the middle of."""
+        self._engine.recover()
+
+    # -- Synchronous operations -----------------------------------------------------------------
+
+    @overload
+    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    @reporting(CacheOperation.GET)  # type: ignore[misc]  # mypy loses the decorated signature
+    def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """Read a value, without a lock.
+
+        Args:
+            key: The key, verbatim.
+            default: What to return for a miss; pass `MISSING` to tell a miss from a cached `None`.
+            type: Structure the stored value into this class; nothing is coerced.
+
+        Returns:
+            The value equal to the one that was stored, type included, or `default`. A value that
+            could be changed is a copy of the caller's own, unless `serializer=None`.
+
+        Raises:
+            CacheSerializationError: The value cannot be restored, or is not one of `type`.
+        """
+        entry = self._opened()._engine.find(check_key(key))
+        value = MISSING if entry is None else self._value_of(key, entry.value, type)
+        return default if value is MISSING else value
+
+    @reporting(CacheOperation.SET)
+    def set(self, key: str, value: object, ttl: TTL = None) -> None:
+        """Store a value under a key, replacing what was there, atomically.
+
+        Args:
+            key: The key, verbatim.
+            value: What to store; it is stored by value, so later changes to it do not show, unless
+                `serializer=None`.
+            ttl: Seconds or a `timedelta`; `None` for the backend's `default_ttl`, `math.inf` for
+                never. Zero or less removes the entry.
+
+        Raises:
+            CacheSerializationError: The value cannot be stored exactly; the old one stays.
+            CacheValueError: The value exceeds `max_value_bytes` or `max_bytes`; the old one stays.
+        """
+        key = check_key(key)
+        stored, weight = self._stored(key, value)
+        seconds = self._seconds(ttl)
+        self._opened()
+        if seconds:
+            self._engine.put(key, stored, seconds, weight)
+        else:
+            self._engine.remove(key)
+
+    @reporting(CacheOperation.ADD)
+    def add(self, key: str, value: object, ttl: TTL = None) -> bool:
+        """Store a value only if the key is absent, atomically.
+
+        Args:
+            key: The key, verbatim.
+            value: What to store.
+            ttl: As for `set`; zero or less stores nothing.
+
+        Returns:
+            True if the key was absent, False if it was left as it is.
+
+        Raises:
+            CacheSerializationError: The value cannot be stored exactly.
+        """
+        key = check_key(key)
+        stored, weight = self._stored(key, value)
+        seconds = self._seconds(ttl)
+        self._opened()
+        if seconds:
+            return self._engine.put_if_absent(key, stored, seconds, weight)
+        return self._engine.peek(key) is None
+
+    @reporting(CacheOperation.DELETE)
+    def delete(self, key: str) -> bool:
+        """Remove an entry, atomically.
+
+        Args:
+            key: The key, verbatim.
+
+        Returns:
+            True if a live entry was removed.
+        """
+        key = check_key(key)
+        return self._opened()._engine.remove(key)
+
+    @reporting(CacheOperation.POP)
+    def pop(self, key: str, default: object = None) -> Any:
+        """Read and remove an entry, atomically: of many callers one gets the value.
+
+        Args:
+            key: The key, verbatim.
+            default: What to return for a miss.
+
+        Returns:
+            The value, or `default`.
+
+        Raises:
+            CacheSerializationError: The value cannot be restored; the entry stays.
+        """
+        key = check_key(key)
+        self._opened()
+        while (entry := self._engine.peek(key)) is not None:
+            stored = entry.value
+            value = self._value_of(key, stored, None)
+            if value is MISSING:
+                break
+            if self._engine.remove_exactly(entry, stored):
+                return value
+        return default
+
+    @reporting(CacheOperation.EXISTS)
+    def exists(self, key: str) -> bool:
+        """Tell whether a key has a live entry, be its value `None`.
+
+        Args:
+            key: The key, verbatim.
+        """
+        key = check_key(key)
+        return self._opened()._engine.peek(key) is not None
+
+    @reporting(CacheOperation.CLEAR)
+    def clear(self) -> None:
+        """Remove every entry, atomically."""
+        self._opened()._engine.clear()
+
+    @reporting(CacheOperation.GET_MANY)
+    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Read several values; each is read whole, but not all at one instant.
+
+        Args:
+            keys: Any iterable of keys; a repeated key is read once.
+            default: What a miss carries.
+
+        Returns:
+            Every requested key, in the order first given, with its value or `default`.
+
+        Raises:
+            CacheKeyTypeError: `keys` is a single str.
+            CacheSerializationError: One of the values cannot be restored.
+        """
+        wanted = check_keys(keys)
+        self._opened()
+        values = dict.fromkeys(wanted, default)
+        for key in wanted:
+            entry = self._engine.find(key)
+            value = MISSING if entry is None else self._value_of(key, entry.value, None)
+            if value is not MISSING:
+                values[key] = value
+        return values
+
+    @reporting(CacheOperation.SET_MANY)
+    def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
+        """Store several values with one ttl.
+
+        Everything is checked and encoded before anything is written; each entry is written
+        atomically, the lot of them is not.
+
+        Args:
+            items: The values by key.
+            ttl: As for `set`.
+
+        Raises:
+            CacheSerializationError: A value cannot be stored exactly; nothing was written.
+            CacheKeyError: A key is not one; nothing was written.
+        """
+        seconds = self._seconds(ttl)
+        prepared = {key: self._stored(key, value) for key, value in _checked(items)}
+        self._opened()
+        for key, (stored, weight) in prepared.items():
+            if seconds:
+                self._engine.put(key, stored, seconds, weight)
+            else:
+                self._engine.remove(key)
+
+    @reporting(CacheOperation.DELETE_MANY)
+    def delete_many(self, keys: Iterable[str]) -> int:
+        """Remove several entries, each atomically.
+
+        Args:
+            keys: Any iterable of keys.
+
+        Returns:
+            How many live entries were removed.
+        """
+        wanted = check_keys(keys)
+        self._opened()
+        return sum(map(self._engine.remove, wanted))
+
+    @reporting(CacheOperation.INCR)
+    def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Count up, atomically across threads and tasks.
+
+        Args:
+            key: The key, verbatim; a missing one starts at 0.
+            amount: A signed 64-bit integer, negative to count down.
+            ttl: The lifetime of a counter that is created; an existing one keeps its expiry.
+
+        Returns:
+            The new count.
+
+        Raises:
+            CacheValueError: The stored value is not an int, or the sum does not fit in signed
+                64 bits; the entry is left as it is.
+        """
+        return self._count(key, check_amount(amount), ttl)
+
+    @reporting(CacheOperation.DECR)
+    def decr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Count down: `incr` by the negated amount.
+
+        Args:
+            key: The key, verbatim; a missing one starts at 0.
+            amount: A signed 64-bit integer.
+            ttl: As for `incr`.
+
+        Returns:
+            The new count.
+
+        Raises:
+            CacheValueError: As for `incr`.
+        """
+        return self._count(key, negated(amount), ttl)
+
+    @reporting(CacheOperation.TTL)
+    def ttl(self, key: str) -> float | None:
+        """Tell how long an entry has left to live.
+
+        Args:
+            key: The key, verbatim.
+
+        Returns:
+            Seconds, `math.inf` for an entry that never expires, `None` for no live entry.
+        """
+        key = check_key(key)
+        entry = self._opened()._engine.peek(key)
+        if entry is None:
+            return None
+        left = entry.deadline - self._now()
+        return left if left > 0 else None
+
+    @reporting(CacheOperation.TOUCH)
+    def touch(self, key: str, ttl: TTL) -> bool:
+        """Give a live entry a new lifetime from now on, atomically.
+
+        Args:
+            key: The key, verbatim.
+            ttl: As for `set`; zero or less removes the entry.
+
+        Returns:
+            True if there was a live entry.
+        """
+        key = check_key(key)
+        seconds = self._seconds(ttl)
+        self._opened()
+        return self._engine.prolong(key, seconds) if seconds else self._engine.remove(key)
+
+    # -- Asynchronous operations: the engine never waits, so they call it directly ---------------
+
+    @overload
+    async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
+    @overload
+    async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
+    @overload
+    async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """Same as `get`, asynchronously."""
+        if type is None:
+            return self.get(key, default)
+        return self.get(key, default, type=cast("Any", type))
+
+    async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
+        """Same as `set`, asynchronously."""
+        self.set(key, value, ttl)
+
+    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
+        """Same as `add`, asynchronously."""
+        return self.add(key, value, ttl)
+
+    async def adelete(self, key: str) -> bool:
+        """Same as `delete`, asynchronously."""
+        return self.delete(key)
+
+    async def apop(self, key: str, default: object = None) -> Any:
+        """Same as `pop`, asynchronously."""
+        return self.pop(key, default)
+
+    async def ascan(self, prefix: str = "") -> AsyncIterator[str]:
+        """Same as `scan`, asynchronously."""
+        for key in self.scan(prefix):
+            yield key
+
+    async def aexists(self, key: str) -> bool:
+        """Same as `exists`, asynchronously."""
+        return self.exists(key)
+
+    async def aclear(self) -> None:
+        """Same as `clear`, asynchronously."""
+        self.clear()
+
+    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Same as `get_many`, asynchronously."""
+        return self.get_many(keys, default)
+
+    async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
+        """Same as `set_many`, asynchronously."""
+        self.set_many(items, ttl)
+
+    async def adelete_many(self, keys: Iterable[str]) -> int:
+        """Same as `delete_many`, asynchronously."""
+        return self.delete_many(keys)
+
+    async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `incr`, asynchronously."""
+        return self.incr(key, amount, ttl)
+
+    async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `decr`, asynchronously."""
+        return self.decr(key, amount, ttl)
+
+    async def attl(self, key: str) -> float | None:
+        """Same as `ttl`, asynchronously."""
+        return self.ttl(key)
+
+    async def atouch(self, key: str, ttl: TTL) -> bool:
+        """Same as `touch`, asynchronously."""
+        return self.touch(key, ttl)
+
+    async def ais_healthy(self) -> bool:
+        """Same as `is_healthy`, asynchronously."""
+        return self.is_healthy()
+
+    async def aclose(self) -> None:
+        """Same as `close`, asynchronously."""
+        self.close()
+
+    # -- The primitives of `BaseBackend`, for who works with encoded records ---------------------
+
+    def _read(self, key: str) -> Record | None:
+        entry = self._engine.peek(key)
+        if entry is None:
+            return None
+        deadline = entry.deadline  # first: see the engine's essay on readers beside writers
+        return Record(self._payload(key, entry.value), deadline)
+
+    def _update(self, key: str, decide: Decision[T]) -> T:
+        engine = self._engine
+        while True:
+            entry = engine.peek(key)
+            stored = None if entry is None else entry.value
+            current = None if entry is None else Record(self._payload(key, stored), entry.deadline)
+            now = self._now()
+            change, result = decide(current, now)
+            if change is UNCHANGED or (entry is None and change is None):
+                return result
+            if entry is None:
+                done = engine.put_if_absent(key, *self._opaque(change, now))
+            elif change is None:
+                done = engine.remove_exactly(entry, stored)
+            else:
+                value, seconds, weight = self._opaque(change, now)
+                done = engine.exchange(entry, stored, value, weight, now + seconds)
+            if done:
+                return result
+
+    def _scan(self, prefix: str) -> Iterator[str]:
+        return (key for key in self._engine.snapshot() if key.startswith(prefix))
+
+    def _clear(self) -> None:
+        self._engine.clear()
+
+    def _probe(self) -> bool:
+        return not self._engine.closed
+
+    def _release(self) -> None:
+        self._engine.close()
+
+    def _mapped(self, error: Exception) -> CacheException:
+        return self._closed_error() if isinstance(error, EngineClosed) else super()._mapped(error)
+
+    # -- Values and what is stored of them -------------------------------------------------------
+
+    def _stored(self, key: str, value: object) -> tuple[object, int]:
+        """What to store for a value, and its weight."""
+        kept, thaw = self._freeze(value)
+        if self._limits_values:
+            self._codec.encode(key, value)
+        stored = kept if thaw is None else Frozen(kept, thaw)
+        return stored, 0 if self._max_bytes is None else self._weigh(key, value, stored)
+
+    def _weigh(self, key: str, value: object, stored: object) -> int:
+        weigher = self._weigher
+        weight = weigh_stored(key, stored) if weigher is None else weigher(key, value)
+        if not isinstance(weight, int) or weight < 0:
+            message = f"The weigher answered {weight!r}: a weight is an int of bytes, at least 0."
+            raise CacheValueTypeError(message, key=key)
+        limit = cast("int", self._max_bytes)
+        if weight > limit:
+            message = (
+                f"The entry {shown_key(key)} weighs {weight:,} bytes, the whole cache may hold "
+                f"max_bytes={limit:,}. Nothing was stored. Store it in parts, or raise the limit."
+            )
+            raise CacheValueError(message, key=key)
+        return weight
+
+    def _value_of(self, key: str, stored: object, kind: type[Any] | None) -> Any:
+        """The value of a stored form, as a type if one is given; `MISSING` if it holds none yet."""
+        if isinstance(stored, Frozen):
+            stored = self._thawed(key, stored)
+        return stored if kind is None or stored is MISSING else structure_as(stored, kind)
+
+    def _thawed(self, key: str, stored: Frozen) -> Any:
+        if stored.thaw is None:
+            return self._value(key, Record(cast("bytes", stored.data)))
+        try:
+            return stored.thaw(stored.data)
+        except (CacheException, MemoryError):
+            raise
+        except Exception as error:
+            message = f"The cached value cannot be restored: {type(error).__name__}: {error}"
+            raise CacheSerializationError(message, key=key) from error
+
+    def _payload(self, key: str, stored: object) -> bytes:
+        """A stored form as `Codec` would have encoded its value."""
+        if isinstance(stored, Frozen):
+            if stored.thaw is None:
+                return cast("bytes", stored.data)
+            stored = self._thawed(key, stored)
+        return self._codec.encode(key, stored)
+
+    def _opaque(self, change: object, now: float) -> tuple[object, float, int]:
+        """The stored form of an encoded record that nobody has decoded, its ttl and weight."""
+        record = cast("Record", change)
+        number = parse_integer(record.payload)
+        stored: object = Frozen(record.payload, None) if number is None else number
+        weight = 0 if self._max_bytes is None else weigh_stored("", stored)
+        return stored, record.deadline - now, weight
+
+    def _count(self, key: str, amount: int, ttl: TTL) -> int:
+        key = check_key(key)
+        seconds = self._seconds(ttl)
+        self._opened()
+        engine = self._engine
+        while True:
+            entry = engine.peek(key)
+            stored = 0 if entry is None else entry.value
+            if type(stored) is not int:
+                raise not_a_counter()
+            total = add_int64(stored, amount)
+            weight = 0 if self._max_bytes is None else self._weigh(key, total, total)
+            if entry is not None:
+                if engine.exchange(entry, stored, total, weight):
+                    return total
+            elif not seconds or engine.put_if_absent(key, total, seconds, weight):
+                return total
+
+    def _tell(self, dropped: list[Dropped]) -> None:
+        """Tell the listener; it cannot fail the operation that has already been done."""
+        listener = self._listener
+        assert listener is not None
+        for one in dropped:
+            try:
+                value = self._value_of(one.key, one.value, None)
+                listener(one.key, value, CAUSES[one.cause])
+            except Exception:  # noqa: BLE001 - users' code; the operation is done
+                _log.exception("The eviction listener of cache %r failed.", self.name)
+
+
+def _checked(items: object) -> list[tuple[str, object]]:
+    if not isinstance(items, Mapping):
+        message = f"set_many takes a mapping of key to value, not {type(items).__name__}."
+        raise CacheValueTypeError(message)
+    mapping = cast("Mapping[object, object]", items)
+    return [(check_key(key), value) for key, value in mapping.items()]

@@ -1,0 +1,60 @@
+"""`MemoryCacheConfig`: the settings of an in-process cache."""
+
+from typing import Any, ClassVar
+
+import attrs
+
+from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.enums import CacheBackendType
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.serializers import SerializerSpec
+from jinpy_cache_core.validation import one_of, whole_number
+from jinpy_cache_memory.causes import EvictionListener, Weigher
+from jinpy_cache_memory.eviction.names import DEFAULT_POLICY, POLICIES
+
+
+def _callable(_instance: Any, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and not callable(value):
+        message = f"{attribute.name}={value!r:.80} is not allowed: it must be a function, or None."
+        raise CacheConfigurationError(message)
+
+
+@attrs.frozen(kw_only=True)
+class MemoryCacheConfig(BaseCacheBackendConfig):
+    """The settings of an in-process cache; immutable, checked when it is made.
+
+    Attributes:
+        serializer: `"native"` keeps immutable values as they are and copies the rest; `None` keeps
+            references, fastest, for who never changes a cached value; or as for every backend.
+        max_entries: The most entries held; `None` for no limit, which must be asked for.
+        max_bytes: The most weight held, in bytes; `None` for no limit.
+        weigher: Tells how many bytes an entry weighs, given its key and its value; by default what
+            the key and the stored form take in memory. Needs `max_bytes`.
+        eviction: Which entry goes when the cache is full: `"adaptive"` learns what the application
+            reads again, `"lru"`, `"lfu"`, `"fifo"` and the others do what they are known for.
+        eviction_listener: Called with key, value and `EvictionCause` after a value was dropped.
+    """
+
+    backend_type: ClassVar[str] = CacheBackendType.MEMORY
+    shared_store: ClassVar[bool] = False
+
+    serializer: SerializerSpec = attrs.field(default="native")
+    max_entries: int | None = attrs.field(
+        default=100_000, validator=whole_number(optional="no limit")
+    )
+    max_bytes: int | None = attrs.field(default=None, validator=whole_number(optional="no limit"))
+    weigher: Weigher | None = attrs.field(default=None, validator=_callable)
+    eviction: str = attrs.field(default=DEFAULT_POLICY, validator=one_of(*POLICIES))
+    eviction_listener: EvictionListener | None = attrs.field(default=None, validator=_callable)
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.weigher is not None and self.max_bytes is None:
+            message = "weigher weighs against max_bytes, which is None: give both, or neither."
+            raise CacheConfigurationError(message)
+        if self.serializer is None and self.max_value_bytes is not None:
+            message = (
+                "serializer=None keeps references, whose size max_value_bytes cannot measure: "
+                "choose a serializer, or limit the cache with max_bytes and a weigher."
+            )
+            raise CacheConfigurationError(message)

@@ -1,0 +1,1 @@
+"""Eviction policies: which entry goes when the cache is full."""
