@@ -15,20 +15,27 @@ feature that it does not use.
 """
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final, Never, TypeVar, overload
 
 import attrs
-from ormsgpack import packb, unpackb
 
+from jinpy_cache_core.codec_paths import (
+    Decode,
+    Encode,
+    bounded,
+    msgpack_decoder,
+    msgpack_encoder,
+    plain_encoder,
+    wrapping_encoder,
+)
 from jinpy_cache_core.envelope import FIRST_BYTE, Envelope, NewerEnvelopeError
 from jinpy_cache_core.exceptions import (
     CacheConfigurationError,
     CacheException,
     CacheSerializationError,
-    CacheValueError,
 )
-from jinpy_cache_core.integer_text import integer_text, parse_integer
+from jinpy_cache_core.integer_text import parse_integer
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.serializers import (
@@ -39,19 +46,11 @@ from jinpy_cache_core.serializers import (
     serializer_name,
     structure_as,
 )
-from jinpy_cache_core.serializers.lowering import OPTIONS
-from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY, END, END_NUMBER, PAIR
 from jinpy_cache_core.signing import is_signed, sign
 
 __all__ = ["Codec", "parse_integer"]
 
 T = TypeVar("T")
-Encode = Callable[[str, Any], bytes]
-Decode = Callable[[str, bytes], Any]
-
-MINUS: Final = 0x2D
-NINE: Final = 0x39
-"""The heads of integer text lie between these two; `.` and `/` do too, which does no harm."""
 
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
 _NEVER_MISTAKEN: Final = frozenset(("msgpack", "json", "pickle", "native"))
@@ -174,12 +173,12 @@ class Codec:
     def _encoder(self) -> Encode:
         limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
         if self.secrets:
-            return _bounded(self._signing_encoder(), limit)
+            return bounded(self._signing_encoder(), limit)
         if isinstance(self.serializer, MsgpackSerializer):
-            return _msgpack_encoder(self.serializer, limit)
+            return msgpack_encoder(self.serializer, limit)
         if serializer_name(self.serializer) in _NEVER_MISTAKEN:
-            return _bounded(_plain_encoder(self.serializer), limit)
-        return _bounded(_wrapping_encoder(self.serializer), limit)
+            return bounded(plain_encoder(self.serializer), limit)
+        return bounded(wrapping_encoder(self.serializer), limit)
 
     def _signing_encoder(self) -> Encode:
         dumps = self.serializer.dumps
@@ -204,7 +203,7 @@ class Codec:
                 raise
 
         if isinstance(self.serializer, MsgpackSerializer) and not self.secrets:
-            return _msgpack_decoder(self.serializer, decode)
+            return msgpack_decoder(self.serializer, decode)
         return decode
 
     def _open(self, key: str, payload: bytes) -> bytes | int | Missing:
@@ -236,96 +235,6 @@ class Codec:
             )
             raise CacheSerializationError(message)
         return number
-
-
-def _bounded(encode_rest: Encode, limit: int) -> Encode:
-    """Integers as text and the rest by another encoder, up to a number of bytes."""
-
-    def encode(key: str, value: Any) -> bytes:
-        try:
-            payload = integer_text(value) if type(value) is int else encode_rest(key, value)
-            if len(payload) > limit:
-                _refuse_size(len(payload), limit)
-            return payload
-        except CacheException as error:
-            error.in_context(key=key)
-            raise
-
-    return encode
-
-
-def _plain_encoder(serializer: Serializer) -> Encode:
-    """The serializer's bytes as they are."""
-    dumps = serializer.dumps
-    return lambda _key, value: dumps(value)
-
-
-def _wrapping_encoder(serializer: Serializer) -> Encode:
-    """The serializer's bytes, in an envelope if they would be taken for one or for an integer."""
-    dumps = serializer.dumps
-
-    def encode(_key: str, value: Any) -> bytes:
-        payload = dumps(value)
-        if payload[:1] == _ENVELOPE or parse_integer(payload) is not None:
-            return Envelope(payload=payload).pack()
-        return payload
-
-    return encode
-
-
-def _msgpack_encoder(serializer: MsgpackSerializer, limit: int) -> Encode:
-    """Same as the general path, with the usual case in one frame: small plain data."""
-    small = min(BIN8_ONLY, limit)
-    checked = serializer.checked
-
-    def settle(_key: str, packed: tuple[Any, bytes]) -> bytes:
-        return checked(*packed)
-
-    settled = _bounded(settle, limit)
-    rest = _bounded(_plain_encoder(serializer), limit)
-
-    def encode(key: str, value: Any) -> bytes:
-        if type(value) is not int:
-            try:
-                payload = packb(value, None, OPTIONS)
-            except TypeError:
-                pass
-            else:
-                if len(payload) <= small and BIN8 not in payload:
-                    return payload
-                return settled(key, (value, payload))
-        return rest(key, value)
-
-    return encode
-
-
-def _msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
-    """Same as the general path, with the usual case in one frame: the serializer's own bytes."""
-    hook = serializer.hook
-    unreadable = serializer.unreadable
-
-    def decode(key: str, payload: bytes) -> Any:
-        try:
-            head = payload[0]
-            if head != FIRST_BYTE and not MINUS <= head <= NINE:
-                value, end = unpackb(PAIR + payload + END, ext_hook=hook)
-                if end == END_NUMBER:
-                    return value
-        except ValueError as error:
-            raise unreadable(error, key) from error
-        except IndexError:
-            pass
-        return rest(key, payload)
-
-    return decode
-
-
-def _refuse_size(size: int, limit: int) -> Never:
-    message = (
-        f"The encoded value has {size:,} bytes; max_value_bytes={limit:,}. Nothing was stored. "
-        "Store it in parts, or raise the limit."
-    )
-    raise CacheValueError(message)
 
 
 def _not_signed(reason: str) -> Never:

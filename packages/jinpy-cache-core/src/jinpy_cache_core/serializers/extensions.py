@@ -25,7 +25,7 @@ import struct
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -124,7 +124,7 @@ def encode_int(number: int) -> object:
     return Ext(Tag.BIG_INT, _int_bytes(number))
 
 
-ENCODERS: Final[dict[type, Callable[..., object]]] = {
+ENCODERS: Final[dict[type, Callable[[Any], object]]] = {
     bytearray: lambda value: Ext(Tag.BYTEARRAY, bytes(value)),
     complex: lambda value: Ext(Tag.COMPLEX, _COMPLEX.pack(value.real, value.imag)),
     datetime: lambda value: Ext(Tag.DATETIME, _moment_text(value).encode()),

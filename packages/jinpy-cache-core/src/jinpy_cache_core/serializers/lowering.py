@@ -9,7 +9,7 @@ then fail, the thorough one looks at each.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ormsgpack
 from ormsgpack import Ext, packb
@@ -59,7 +59,7 @@ def hides_bytearray(value: object) -> bool:
     """
     nodes: list[Any] = [value]
     for node in nodes:
-        kind = type(node)
+        kind = cast("object", type(node))
         if kind is dict:
             nodes.extend(node.values())
         elif kind is list:

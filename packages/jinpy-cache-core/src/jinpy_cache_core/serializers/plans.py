@@ -111,7 +111,8 @@ class RecordPlan:
             what = f"a {type_name(self.kind)} whose field {error.name!r} is not set"
             raise Refusal(what, "Set it first.") from None
         if self.has_dict:
-            self._refuse_extra_state(vars(value).keys() - content.keys() - {_ATTRS_HASH})
+            state = cast("dict[str, object]", vars(value))
+            self._refuse_extra_state(state.keys() - content.keys() - {_ATTRS_HASH})
         return content
 
     def _refuse_extra_state(self, names: set[str]) -> None:
@@ -220,7 +221,7 @@ def _dataclass_defaults(kind: type) -> dict[str, Callable[[object], object]]:
     return defaults
 
 
-def derive_plan(kind: type, name: str | None = None) -> Plan | None:
+def derive_plan(kind: type[Any], name: str | None = None) -> Plan | None:
     """The plan that a class implies by being an enum, an attrs class or a dataclass.
 
     Args:

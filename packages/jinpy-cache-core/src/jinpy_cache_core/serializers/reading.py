@@ -69,23 +69,20 @@ def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> obj
     return plan.together(content)
 
 
-def resolved(registry: TypeRegistry, value: object) -> object:
+def resolved(registry: TypeRegistry, value: Any) -> Any:
     """The value with every `Unresolved` inside it turned into an instance.
 
     Raises:
         CacheSerializationError: A class is not registered.
     """
-    kind = type(value)
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind is Unresolved:
-        content = resolved(registry, value.content)  # type: ignore[attr-defined]
-        return registered(registry, value.tag, value.name, content)  # type: ignore[attr-defined]
+        content = resolved(registry, value.content)
+        return registered(registry, value.tag, value.name, content)
     if kind is dict:
-        return {
-            resolved(registry, key): resolved(registry, item)
-            for key, item in value.items()  # type: ignore[attr-defined]
-        }
+        return {resolved(registry, key): resolved(registry, item) for key, item in value.items()}
     if kind in _CONTAINERS:
-        return kind([resolved(registry, item) for item in value])  # type: ignore[attr-defined,call-arg]
+        return kind([resolved(registry, item) for item in value])
     return value
 
 
@@ -132,11 +129,11 @@ class Reading:
         if level > MAX_EXTENSIONS or (level > WIDE_EXTENSIONS and deeper_than(data, NARROW_DEPTH)):
             message = "nested too deeply"
             raise ValueError(message)
-        items = unpackb(data, ext_hook=self._hooks[level])
-        if type(items) is not list:
-            message = f"extension type {tag} holds no array"
-            raise ValueError(message)
-        return build(items)
+        items: Any = unpackb(data, ext_hook=self._hooks[level])
+        if type(items) is list:
+            return build(items)  # pyright: ignore[reportUnknownArgumentType]
+        message = f"extension type {tag} holds no array"
+        raise ValueError(message)
 
     def _instance_of(self, tag: int) -> Callable[[list[Any]], object]:
         def instance(items: list[Any]) -> object:

@@ -6,6 +6,7 @@ to a store chooses among the classes that the program itself allowed.
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
@@ -143,7 +144,7 @@ def register_type(
             together, or are missing for a class that needs them.
     """
     if kind is None:
-        return lambda decorated: _register(decorated, encode, decode, name, replace=replace)
+        return partial(_register, encode=encode, decode=decode, name=name, replace=replace)
     return _register(kind, encode, decode, name, replace=replace)
 
 
@@ -170,15 +171,16 @@ def _register(
 
 
 def _plan(
-    kind: type,
+    kind: Any,
     encode: Callable[[Any], object] | None,
     decode: Callable[[Any], object] | None,
     name: str | None,
 ) -> Plan:
     if encode is not None and decode is not None:
         return CustomPlan(kind, name or qualified_name(kind), encode, decode)
-    if issubclass(kind, tuple) and hasattr(kind, "_make"):
-        return CustomPlan(kind, name or qualified_name(kind), tuple, kind._make)
+    make: Callable[[Any], object] | None = getattr(kind, "_make", None)
+    if make is not None and tuple in kind.__mro__:
+        return CustomPlan(kind, name or qualified_name(kind), tuple, make)
     try:
         plan = derive_plan(kind, name)
     except Refusal as refusal:

@@ -5,64 +5,45 @@ storage itself makes necessary: an instance's stored fields become the instance,
 JSON holds it (a dict, a member's value) becomes an attrs class, a dataclass or an enum.
 """
 
-from collections import abc
 from collections.abc import Callable, Iterable
 from enum import Enum
 from itertools import repeat
-from types import NoneType, UnionType
-from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, cast, get_args
 
-import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
-from jinpy_cache_core.serializers.extensions import ENCODERS, Tag
+from jinpy_cache_core.serializers.annotations import (
+    ACCEPTED,
+    field_types,
+    is_class,
+    is_enum,
+    is_iterable,
+    is_leaf,
+    is_literal,
+    is_mapping,
+    is_open,
+    is_record,
+    is_tuple,
+    is_union,
+    origin_of,
+    shown_type,
+)
+from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
 from jinpy_cache_core.serializers.reading import Unresolved, resolved
 from jinpy_cache_core.serializers.refusal import Refusal, step, type_name
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
 
-T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
-_SCALARS: Final[tuple[type, ...]] = (bool, int, str, bytes, NoneType, *ENCODERS)
-_ACCEPTED: Final[dict[type, frozenset[type]]] = {
-    **{kind: frozenset((kind,)) for kind in _SCALARS},
-    float: frozenset((float, int)),
-    complex: frozenset((complex, float, int)),
-}
-"""Which exact types a wanted one takes; numbers as type checkers see them."""
-
-_MAPPINGS: Final = frozenset((dict, abc.Mapping, abc.MutableMapping))
-_ITERABLES: Final = frozenset(
-    (
-        list,
-        set,
-        frozenset,
-        abc.Sequence,
-        abc.MutableSequence,
-        abc.Set,
-        abc.MutableSet,
-        abc.Collection,
-        abc.Iterable,
-    )
-)
 _REBUILT: Final = frozenset((list, tuple, set, frozenset))
-
-
-def shown_type(wanted: object) -> str:
-    """A type or annotation as its author wrote it, nearly."""
-    return type_name(wanted) if isinstance(wanted, type) and not get_args(wanted) else str(wanted)
 
 
 def _mismatch(value: object, wanted: object) -> Refusal:
     found = value.name if isinstance(value, Unresolved) else type_name(type(value))
     return Refusal(f"a {found}", f"where {shown_type(wanted)} is wanted")
-
-
-def _origin(wanted: Any) -> Any:
-    return get_origin(wanted) or wanted
 
 
 class Structurer:
@@ -75,21 +56,19 @@ class Structurer:
     def __init__(self, registry: TypeRegistry = TYPES) -> None:
         self._registry = registry
         self._converter = cattrs.Converter(forbid_extra_keys=True)
-        for predicate, factory in (
-            (lambda wanted: isinstance(_origin(wanted), type), self._class_hook),
-            (
-                lambda wanted: wanted in (Any, object) or isinstance(wanted, TypeVar),
-                self._open_hook,
-            ),
-            (_is_leaf, self._leaf_hook),
-            (lambda wanted: _origin(wanted) in _MAPPINGS, self._mapping_hook),
-            (lambda wanted: _origin(wanted) in _ITERABLES, self._iterable_hook),
-            (lambda wanted: _origin(wanted) is tuple, self._tuple_hook),
-            (_is_record, self._record_hook),
-            (lambda wanted: isinstance(wanted, type) and issubclass(wanted, Enum), self._enum_hook),
-            (lambda wanted: _origin(wanted) is Literal, self._literal_hook),
-            (lambda wanted: _origin(wanted) in (Union, UnionType), self._union_hook),
-        ):
+        hooks: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
+            (is_class, self._class_hook),
+            (is_open, self._open_hook),
+            (is_leaf, self._leaf_hook),
+            (is_mapping, self._mapping_hook),
+            (is_iterable, self._iterable_hook),
+            (is_tuple, self._tuple_hook),
+            (is_record, self._record_hook),
+            (is_enum, self._enum_hook),
+            (is_literal, self._literal_hook),
+            (is_union, self._union_hook),
+        )
+        for predicate, factory in hooks:
             self._converter.register_structure_hook_factory(predicate, factory)
 
     def structure(self, value: object, kind: Any) -> Any:
@@ -132,7 +111,7 @@ class Structurer:
         return self._resolved(value)
 
     def _class_hook(self, wanted: Any) -> Hook:
-        origin = _origin(wanted)
+        origin = origin_of(wanted)
 
         def instance(value: Any, _: Any) -> Any:
             value = self._known(value)
@@ -146,7 +125,7 @@ class Structurer:
         return lambda value, _: self._resolved(value)
 
     def _leaf_hook(self, wanted: Any) -> Hook:
-        accepted = _ACCEPTED[NoneType if wanted is None else wanted]
+        accepted = ACCEPTED[type(None) if wanted is None else wanted]
 
         def leaf(value: Any, _: Any) -> Any:
             if type(value) not in accepted:
@@ -179,9 +158,7 @@ class Structurer:
 
     def _union_hook(self, wanted: Any) -> Hook:
         # What is taken as it is comes before what plain data would be turned into.
-        members = sorted(
-            get_args(wanted), key=lambda member: _is_record(member) or _is_enum(member)
-        )
+        members = sorted(get_args(wanted), key=lambda member: is_record(member) or is_enum(member))
 
         def union(value: Any, _: Any) -> Any:
             for member in members:
@@ -194,7 +171,7 @@ class Structurer:
         return union
 
     def _mapping_hook(self, wanted: Any) -> Hook:
-        origin = _origin(wanted)
+        origin = origin_of(wanted)
         key_type, item_type = get_args(wanted) or (Any, Any)
 
         def mapping(value: Any, _: Any) -> Any:
@@ -217,7 +194,7 @@ class Structurer:
         return mapping
 
     def _iterable_hook(self, wanted: Any) -> Hook:
-        origin = _origin(wanted)
+        origin = origin_of(wanted)
         (item_type,) = get_args(wanted) or (Any,)
 
         def iterable(value: Any, _: Any) -> Any:
@@ -233,9 +210,11 @@ class Structurer:
         endless = not types or types[-1] is Ellipsis
 
         def items(value: Any, _: Any) -> Any:
-            if not isinstance(value, tuple) or (not endless and len(value) != len(types)):
+            if tuple not in type(value).__mro__:
                 raise _mismatch(value, wanted)
             wanted_types = (types[:1] or (Any,)) * len(value) if endless else types
+            if len(value) != len(wanted_types):
+                raise _mismatch(value, wanted)
             hook = self._converter.get_structure_hook
             return _rebuilt(value, ((hook(each), each) for each in wanted_types))
 
@@ -261,7 +240,7 @@ class Structurer:
         raise _mismatch(value, kind)
 
     def _record_hook(self, wanted: Any) -> Hook:
-        origin = _origin(wanted)
+        origin = origin_of(wanted)
         from_dict: list[Hook] = []
 
         def record(value: Any, _: Any) -> Any:
@@ -294,44 +273,6 @@ class Structurer:
                 refusal.path.append(step(name))
                 raise
         return plan.together(content)
-
-
-def field_types(wanted: Any, origin: type) -> dict[str, Any]:
-    """The annotations of a class, with the arguments of a generic alias filled in.
-
-    Annotations that cannot be resolved at run time, such as names imported for type checkers
-    only, leave the class without any, and its fields come back as they were stored.
-    """
-    try:
-        hints = get_type_hints(origin, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        return {}
-    arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(wanted), strict=False))
-    return {name: _filled(annotation, arguments) for name, annotation in hints.items()}
-
-
-def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:
-    if annotation in arguments:
-        return arguments[annotation]
-    parameters = getattr(annotation, "__parameters__", ())
-    if not parameters or isinstance(annotation, type):
-        return annotation
-    return annotation[tuple(arguments.get(parameter, Any) for parameter in parameters)]
-
-
-def _is_leaf(wanted: Any) -> bool:
-    return wanted is None or (isinstance(wanted, type) and wanted in _ACCEPTED)
-
-
-def _is_enum(wanted: Any) -> bool:
-    return isinstance(wanted, type) and issubclass(wanted, Enum)
-
-
-def _is_record(wanted: Any) -> bool:
-    origin = _origin(wanted)
-    return isinstance(origin, type) and (
-        attrs.has(origin) or hasattr(origin, "__dataclass_fields__")
-    )
 
 
 def _rebuilt(value: Any, hooks: Iterable[tuple[Hook, Any]]) -> Any:

@@ -1,0 +1,128 @@
+"""What an annotation asks for: which kind of type it is, and what its parts are."""
+
+from collections import abc
+from dataclasses import is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import (
+    Any,
+    Final,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import attrs
+
+from jinpy_cache_core.serializers.extensions import ENCODERS
+from jinpy_cache_core.serializers.refusal import type_name
+
+_SCALARS: Final[tuple[type, ...]] = (bool, int, str, bytes, NoneType, *ENCODERS)
+ACCEPTED: Final[dict[type, frozenset[type]]] = {
+    **{kind: frozenset((kind,)) for kind in _SCALARS},
+    float: frozenset((float, int)),
+    complex: frozenset((complex, float, int)),
+}
+"""Which exact types a wanted one takes; numbers as type checkers see them."""
+
+MAPPINGS: Final = frozenset((dict, abc.Mapping, abc.MutableMapping))
+ITERABLES: Final = frozenset(
+    (
+        list,
+        set,
+        frozenset,
+        abc.Sequence,
+        abc.MutableSequence,
+        abc.Set,
+        abc.MutableSet,
+        abc.Collection,
+        abc.Iterable,
+    )
+)
+
+
+def shown_type(wanted: Any) -> str:
+    """A type or annotation as its author wrote it, nearly."""
+    return type_name(wanted) if isinstance(wanted, type) and not get_args(wanted) else str(wanted)
+
+
+def origin_of(wanted: Any) -> Any:
+    """The class behind a generic alias, or the annotation itself."""
+    return get_origin(wanted) or wanted
+
+
+def field_types(wanted: Any, origin: type) -> dict[str, Any]:
+    """The annotations of a class, with the arguments of a generic alias filled in.
+
+    Annotations that cannot be resolved at run time, such as names imported for type checkers
+    only, leave the class without any, and its fields come back as they were stored.
+    """
+    try:
+        hints = get_type_hints(origin, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        return {}
+    arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(wanted), strict=False))
+    return {name: _filled(annotation, arguments) for name, annotation in hints.items()}
+
+
+def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:
+    if annotation in arguments:
+        return arguments[annotation]
+    parameters = getattr(annotation, "__parameters__", ())
+    if not parameters or isinstance(annotation, type):
+        return annotation
+    return annotation[tuple(arguments.get(parameter, Any) for parameter in parameters)]
+
+
+def is_leaf(wanted: Any) -> bool:
+    """Whether it is a type whose values hold no others, or None."""
+    return wanted is None or (isinstance(wanted, type) and wanted in ACCEPTED)
+
+
+def is_enum(wanted: Any) -> bool:
+    """Whether it is an enum class."""
+    return isinstance(wanted, type) and issubclass(wanted, Enum)
+
+
+def is_record(wanted: Any) -> bool:
+    """Whether it is an attrs class or dataclass, with or without type arguments."""
+    origin = origin_of(wanted)
+    return isinstance(origin, type) and (attrs.has(origin) or is_dataclass(origin))
+
+
+def is_open(wanted: Any) -> bool:
+    """Whether it leaves the type open."""
+    return wanted is Any or wanted is object or isinstance(wanted, TypeVar)
+
+
+def is_union(wanted: Any) -> bool:
+    """Whether it is a union, an optional included."""
+    return origin_of(wanted) in (Union, UnionType)
+
+
+def is_literal(wanted: Any) -> bool:
+    """Whether it names its values."""
+    return origin_of(wanted) is Literal
+
+
+def is_mapping(wanted: Any) -> bool:
+    """Whether it is a dict or what a dict is for."""
+    return origin_of(wanted) in MAPPINGS
+
+
+def is_iterable(wanted: Any) -> bool:
+    """Whether it is a list, a set or what they are for."""
+    return origin_of(wanted) in ITERABLES
+
+
+def is_tuple(wanted: Any) -> bool:
+    """Whether it is a tuple of any shape."""
+    return origin_of(wanted) is tuple
+
+
+def is_class(wanted: Any) -> bool:
+    """Whether it is a class of any kind."""
+    return isinstance(origin_of(wanted), type)
