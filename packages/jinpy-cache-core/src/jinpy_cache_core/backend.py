@@ -21,7 +21,6 @@ from jinpy_cache_core import decisions
 from jinpy_cache_core.clock import WALL, Clock
 from jinpy_cache_core.codec import Codec
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.decisions import Decision, Record
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.envelope import NewerEnvelopeError
 from jinpy_cache_core.exceptions import (
@@ -37,8 +36,9 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.records import Decision, Record
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.ttl import TTL, is_expired, ttl_seconds
+from jinpy_cache_core.ttl import TTL, ttl_seconds
 from jinpy_cache_core.workers import Workers
 
 B = TypeVar("B", bound="BaseBackend")
@@ -584,8 +584,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         return ttl_seconds(ttl, self._default_seconds)
 
     def _live(self, key: str) -> Record | None:
-        record = self._opened()._read(key)
-        return None if record is None or is_expired(record.deadline, self._now()) else record
+        return decisions.live(self._opened()._read(key), self._now())
 
     def _value(self, key: str, record: Record, kind: type[Any] | None = None) -> Any:
         """Decode a live record; what a newer release wrote is `MISSING`, and stays where it is."""
@@ -601,8 +600,9 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     ) -> dict[str, Any]:
         now = self._now()
         values = dict.fromkeys(keys, default)
-        for key, record in zip(keys, records, strict=True):
-            if record is not None and not is_expired(record.deadline, now):
+        for key, stored in zip(keys, records, strict=True):
+            record = decisions.live(stored, now)
+            if record is not None:
                 value = self._value(key, record)
                 if value is not MISSING:
                     values[key] = value

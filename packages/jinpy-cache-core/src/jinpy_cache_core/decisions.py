@@ -6,51 +6,38 @@ a write transaction. Because decisions are pure, a backend may run one again whe
 be retried, and every backend counts, expires and refuses alike.
 """
 
-from collections.abc import Callable
-from enum import Enum
-from typing import Final, Literal, TypeAlias, TypeVar
-
-import attrs
+from typing import TypeVar
 
 from jinpy_cache_core.codec import parse_integer
 from jinpy_cache_core.integers import add_int64, not_a_counter
-from jinpy_cache_core.ttl import NEVER, is_expired
+from jinpy_cache_core.records import UNCHANGED, Change, Decision, Record, Unchanged
+from jinpy_cache_core.slots import Slot, is_layered, slot_of, visible
+from jinpy_cache_core.ttl import is_expired
+
+__all__ = [
+    "UNCHANGED",
+    "Change",
+    "Decision",
+    "Record",
+    "Unchanged",
+    "adding",
+    "counting",
+    "live",
+    "removing",
+    "removing_exactly",
+    "seconds_left",
+    "storing",
+    "touching",
+]
 
 T = TypeVar("T")
 
 
-@attrs.frozen(slots=True)
-class Record:
-    """One stored entry: its encoded value and when it expires.
-
-    Attributes:
-        payload: The encoded value, as `jinpy_cache_core.codec` produced it.
-        deadline: When the entry expires, on the backend's clock; `math.inf` for never.
-    """
-
-    payload: bytes = attrs.field(repr=False)
-    deadline: float = NEVER
-
-
-class Unchanged(Enum):
-    """The type of `UNCHANGED`."""
-
-    UNCHANGED = "unchanged"
-
-
-UNCHANGED: Final = Unchanged.UNCHANGED
-"""The entry stays as it is."""
-
-Change: TypeAlias = Record | Literal[Unchanged.UNCHANGED] | None
-"""A record to store, `None` to remove the entry, or `UNCHANGED`."""
-
-Decision: TypeAlias = Callable[[Record | None, float], tuple[Change, T]]
-"""From the stored record and the time to the change to make and the caller's result."""
-
-
 def live(record: Record | None, now: float) -> Record | None:
-    """The record, unless it has expired."""
-    return None if record is None or is_expired(record.deadline, now) else record
+    """The record as operations see it: unless it has expired, is stale, or is only a lease."""
+    if record is None or is_expired(record.deadline, now):
+        return None
+    return visible(record, now) if is_layered(record.payload) else record
 
 
 def storing(payload: bytes, seconds: float) -> Decision[None]:
@@ -82,7 +69,7 @@ def removing_exactly(expected: Record) -> Decision[bool]:
     """Remove the entry only if it is still the one that was read: `pop`'s second half."""
 
     def decide(current: Record | None, now: float) -> tuple[Change, bool]:
-        if current == expected and live(current, now) is not None:
+        if live(current, now) == expected:
             return None, True
         return UNCHANGED, False
 
@@ -114,10 +101,13 @@ def touching(seconds: float) -> Decision[bool]:
     """`touch`: give a live entry a new lifetime; a ttl of zero removes it."""
 
     def decide(current: Record | None, now: float) -> tuple[Change, bool]:
-        record = live(current, now)
-        if record is None:
+        slot = slot_of(current, now)
+        held = slot.fresh(now)
+        if held is None:
             return UNCHANGED, False
-        return (Record(record.payload, now + seconds) if seconds else None), True
+        if not seconds:
+            return None, True
+        return Slot(held.moved(now + seconds), slot.lease).record(), True
 
     return decide
 
