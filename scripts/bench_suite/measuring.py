@@ -73,6 +73,11 @@ class Measurement:
         return statistics.median(self.nanoseconds)
 
     @property
+    def best(self) -> float:
+        """Nanoseconds for one operation in the round that was disturbed least."""
+        return min(self.nanoseconds)
+
+    @property
     def spread(self) -> float:
         """The distance between the quartiles as a share of the median; small is trustworthy."""
         if len(self.nanoseconds) < 2:

@@ -61,7 +61,8 @@ def table(scenario: Scenario, measurements: Sequence[Measurement]) -> Table:
     """
     mine = {each.contender: each for each in measurements if each.scenario == scenario.name}
     baseline = mine[scenario.baseline].median
-    drawn = Table(scenario.name, "ns/op", "spread", f"x {scenario.baseline}", min_width=60)
+    ratio = f"x {scenario.baseline}"
+    drawn = Table(scenario.name, "ns/op", "best", "spread", ratio, min_width=70)
     drawn.columns[0].ratio = 1
     for column in drawn.columns[1:]:
         column.justify = "right"
@@ -69,6 +70,7 @@ def table(scenario: Scenario, measurements: Sequence[Measurement]) -> Table:
         drawn.add_row(
             name,
             f"{measurement.median:,.0f}",
+            f"{measurement.best:,.0f}",
             f"{measurement.spread:.0%}",
             f"{measurement.median / baseline:.2f}",
         )
@@ -91,7 +93,12 @@ def as_json(name: str, measurements: Sequence[Measurement], verdicts: Sequence[V
         "processor": platform.processor(),
         "distributions": dict(sorted(installed.items())),
         "measurements": [
-            {**attrs.asdict(each), "median": each.median, "spread": each.spread}
+            {
+                **attrs.asdict(each),
+                "median": each.median,
+                "best": each.best,
+                "spread": each.spread,
+            }
             for each in measurements
         ],
         "limits": [
