@@ -12,6 +12,7 @@ overrides the bulk operations.
 
 import asyncio
 import functools
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
@@ -29,13 +30,12 @@ from jinpy_cache_core.exceptions import (
     CacheConfigurationError,
     CacheConnectionError,
     CacheException,
-    CacheKeyTypeError,
     CacheTimeoutError,
     CacheValueTypeError,
 )
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
-from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.keys import check_key, check_keys, check_prefix
 from jinpy_cache_core.records import Decision, Record
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.ttl import TTL, ttl_seconds
@@ -64,7 +64,9 @@ def reporting(
         def edge(self: B, /, *args: P.args, **kwargs: P.kwargs) -> T:
             try:
                 return method(self, *args, **kwargs)
-            except Exception as error:  # noqa: BLE001 - the one edge where all is mapped
+            except Exception as error:
+                if isinstance(error, TypeError) and _is_of_the_call(error):
+                    raise
                 key = args[0] if args and isinstance(args[0], str) else kwargs.get("key")
                 self._raise_mapped(error, operation, key)
 
@@ -110,6 +112,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             raise CacheConfigurationError(message)
         self._config = config
         self._closed = False
+        self._closing = threading.Lock()
         self._now: Clock = cast("Any", type(self)).default_clock if clock is None else clock
         self._default_seconds = ttl_seconds(config.default_ttl)
         self._codec: Codec = config.codec()
@@ -211,7 +214,8 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         Raises:
             CacheSerializationError: The stored bytes are no value, or not one of `type`.
         """
-        record = self._live(check_key(key))
+        key = check_key(key)
+        record = self._live(key)
         value = MISSING if record is None else self._value(key, record, type)
         return default if value is MISSING else value
 
@@ -288,6 +292,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             if self._update(key, decisions.removing_exactly(record)):
                 return value
 
+    @reporting(CacheOperation.SCAN)
     def scan(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the live keys that begin with a prefix, in no particular order.
 
@@ -299,9 +304,12 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
         Yields:
             Each key, without its namespace.
+
+        Raises:
+            CacheKeyError: No key can begin with this prefix.
         """
-        self._opened()
-        return self._live_keys(_check_prefix(prefix))
+        prefix = check_prefix(prefix)
+        return self._opened()._live_keys(prefix)
 
     @reporting(CacheOperation.EXISTS)
     def exists(self, key: str) -> bool:
@@ -446,8 +454,9 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
         Operations that have begun finish or raise `CacheClosedError`; later ones raise it.
         """
-        if not self._closed:
-            self._closed = True
+        with self._closing:
+            first, self._closed = not self._closed, True
+        if first:
             self._workers.close()
             self._release()
 
@@ -508,15 +517,15 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
     async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
         """Same as `get_many`, asynchronously."""
-        return await self._run(self.get_many, check_keys(keys), default)
+        return await self._run(self.get_many, _listed(keys), default)
 
     async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Same as `set_many`, asynchronously."""
-        await self._run(self.set_many, dict(_checked_items(items)), ttl)
+        await self._run(self.set_many, _copied(items), ttl)
 
     async def adelete_many(self, keys: Iterable[str]) -> int:
         """Same as `delete_many`, asynchronously."""
-        return await self._run(self.delete_many, check_keys(keys))
+        return await self._run(self.delete_many, _listed(keys))
 
     async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Same as `incr`, asynchronously."""
@@ -536,7 +545,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
     async def ais_healthy(self) -> bool:
         """Same as `is_healthy`, asynchronously."""
-        return not self._closed and await self._run(self.is_healthy)
+        return await self._run(self.is_healthy)
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""
@@ -631,14 +640,13 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
     async def _run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in a worker thread; once closed, here, as it only says so."""
-        if self._closed:
-            return call(*args, **kwargs)
-        try:
-            return await self._workers.run(call, *args, **kwargs)
-        except RuntimeError as error:
-            if self._closed:  # between the look and the call
-                raise self._closed_error() from error
-            raise
+        if not self._closed:
+            try:
+                return await self._workers.run(call, *args, **kwargs)
+            except RuntimeError:
+                if not self._closed:  # between the look and the call
+                    raise
+        return call(*args, **kwargs)
 
     def _raise_mapped(self, error: Exception, operation: CacheOperation, key: object) -> NoReturn:
         """Raise what escaped an operation, in its context; call it in an `except` clause."""
@@ -646,6 +654,8 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
             raise self._placed(error, operation, key)
         if isinstance(error, MemoryError):
             raise error
+        if self._closed:  # the store was released while it was being used
+            raise self._placed(self._closed_error(), operation, key) from error
         raise self._placed(self._mapped(error), operation, key) from error
 
     def _placed(
@@ -663,8 +673,18 @@ def _checked_items(items: object) -> Mapping[str, object]:
     raise CacheValueTypeError(message)
 
 
-def _check_prefix(prefix: object) -> str:
-    if isinstance(prefix, str):
-        return prefix
-    message = f"A prefix is a str, not {type(prefix).__name__}."
-    raise CacheKeyTypeError(message, key=prefix)
+def _listed(keys: Iterable[str]) -> Iterable[str]:
+    """Take the keys from an iterable in the caller's thread; leave what is none to be refused."""
+    if isinstance(keys, (str, bytes, bytearray)) or not isinstance(keys, Iterable):
+        return keys
+    return list(keys)
+
+
+def _copied(items: Mapping[str, object]) -> Mapping[str, object]:
+    return dict(items) if isinstance(items, Mapping) else items
+
+
+def _is_of_the_call(error: TypeError) -> bool:
+    """Whether the arguments did not fit the method, so that it never began."""
+    trace = error.__traceback__
+    return trace is not None and trace.tb_next is None

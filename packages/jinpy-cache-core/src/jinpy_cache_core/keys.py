@@ -69,6 +69,16 @@ def _key_error(key: object) -> CacheKeyError:
     return CacheKeyError(message, key=key)
 
 
+def check_prefix(prefix: object) -> str:
+    """The prefix itself, once it is known to be empty or what a key could begin with.
+
+    Raises:
+        CacheKeyTypeError: It is not a `str`.
+        CacheKeyError: It is longer than a key may be, or holds a lone surrogate.
+    """
+    return "" if isinstance(prefix, str) and str.__len__(prefix) == 0 else check_key(prefix)
+
+
 def check_keys(keys: Iterable[str]) -> list[str]:
     """Every distinct key once, in the order of first appearance.
 

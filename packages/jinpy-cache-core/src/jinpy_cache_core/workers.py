@@ -28,12 +28,16 @@ class Workers:
         self._max_workers = max_workers
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
+        self._closed = False
         self._pid = os.getpid()
 
     async def run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call in a worker thread, in the caller's context, and await the result.
 
         When the awaiting task is cancelled, a call that has begun still runs to its end.
+
+        Raises:
+            RuntimeError: The workers are closed.
         """
         context = contextvars.copy_context()
         bound = partial(context.run, call, *args, **kwargs)
@@ -50,6 +54,9 @@ class Workers:
         if self._pid != pid:  # in a forked child: the parent's threads and lock are not ours
             self._lock, self._executor, self._pid = threading.Lock(), None, pid
         with self._lock:
+            if self._closed:
+                message = "The workers are closed."
+                raise RuntimeError(message)
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(
                     self._max_workers, thread_name_prefix=f"jinpy-cache-{self._name}"
@@ -58,6 +65,10 @@ class Workers:
 
     def close(self) -> None:
         """Let the calls that have begun finish, and end the threads."""
-        executor, self._executor = self._executor, None
-        if executor is not None and self._pid == os.getpid():
+        self._closed = True
+        if self._pid != os.getpid():  # in a forked child: the parent ends its own
+            return
+        with self._lock:
+            executor, self._executor = self._executor, None
+        if executor is not None:
             executor.shutdown(wait=True)
