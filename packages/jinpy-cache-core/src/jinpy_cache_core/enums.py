@@ -29,6 +29,8 @@ class CacheOperation(StrEnum):
     DECR = "decr"
     TTL = "ttl"
     TOUCH = "touch"
+    GET_OR_SET = "get_or_set"
+    GET_OR_SET_MANY = "get_or_set_many"
     IS_HEALTHY = "is_healthy"
     CLOSE = "close"
     CONFIGURE = "configure"
@@ -46,3 +48,4 @@ class CacheErrorType(StrEnum):
     VALUE = "value"
     BACKEND = "backend"
     CLOSED = "closed"
+    REENTRY = "reentry"

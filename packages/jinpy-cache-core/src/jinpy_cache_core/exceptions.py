@@ -159,6 +159,12 @@ class CacheBackendError(CacheException):
     default_code = CacheErrorType.BACKEND
 
 
+class CacheReentryError(CacheException, RuntimeError):
+    """A factory asked for the very key that it is computing; it would have waited for itself."""
+
+    default_code = CacheErrorType.REENTRY
+
+
 class CacheClosedError(CacheException):
     """The backend or manager was closed; nothing is reopened silently."""
 
