@@ -1,0 +1,163 @@
+"""How a request reaches the right server in spite of failures: written once, for both drivers."""
+
+from collections.abc import Generator
+from typing import Any, TypeAlias
+
+import attrs
+
+from jinpy_cache_redis.cluster import ASKING
+from jinpy_cache_redis.failures import Failure, ServerError, Unreachable, first_error
+from jinpy_cache_redis.nodes import Node
+from jinpy_cache_redis.requests import Finish, Request, Step, pack
+from jinpy_cache_redis.retrying import RetryPolicy, explained
+from jinpy_cache_redis.timing import Timing
+from jinpy_cache_redis.topology import Effect, Exchange, Pause, Topology
+
+MOST_REDIRECTS = 8
+"""How many times one request follows a cluster's directions before that counts as a failure."""
+
+Route: TypeAlias = Generator[Effect, Any, Any]
+"""Yields what the driver has to do, returns the reply; raises a `CacheException`."""
+
+
+@attrs.frozen
+class Router:
+    """Finds the server, retries, follows redirections, and reports when all was in vain."""
+
+    topology: Topology
+    policy: RetryPolicy
+    timing: Timing
+
+    def send(
+        self, request: Request, until: float, failure: Failure | None = None, at: Node | None = None
+    ) -> Route:
+        """Send a request until it is answered.
+
+        Args:
+            request: What to ask.
+            until: The end of the operation's budget, on the monotonic clock.
+            failure: What came of a first attempt that the driver made by itself.
+            at: Where it made it.
+        """
+        failures = redirects = 0
+        asked: Node | None = None
+        node = at
+        while True:
+            if failure is not None:
+                asked = self.topology.learn(node, failure, request.key) if node else None
+                if (
+                    _redirects(failure)
+                    and redirects < MOST_REDIRECTS
+                    and not (asked is not None and request.replies > 1)
+                ):
+                    redirects += 1
+                else:
+                    failures += 1
+                    asked = None
+                    delay = self.policy.delay(failure, request, failures)
+                    if delay is None or self.timing.monotonic() + delay >= until:
+                        failure.reason = explained(failure, request, failures)
+                        raise failure.told() from failure
+                    yield Pause(delay)
+            try:
+                node = asked or request.node or self.topology.node_for(request.key)
+                if node is None:
+                    yield from self.topology.discover(until)
+                    node = self.topology.node_for(request.key)
+                if node is None:
+                    raise unserved()
+                sent = request if asked is None else _asking(request)
+                reply = yield Exchange(node, sent, until)
+                return checked(reply if asked is None else reply[-1], request)
+            except Failure as raised:
+                failure = raised
+
+    def servers(self, until: float) -> Route:
+        """Find out which servers hold the data."""
+        failures = 0
+        while True:
+            nodes = self.topology.primaries()
+            if nodes is not None:
+                return nodes
+            try:
+                yield from self.topology.discover(until)
+            except Failure as failure:
+                failures += 1
+                delay = self.policy.delay(failure, _ANY, failures)
+                if delay is None or self.timing.monotonic() + delay >= until:
+                    failure.reason = explained(failure, _ANY, failures)
+                    raise failure.told() from failure
+                yield Pause(delay)
+
+
+_ANY = Request(b"")
+
+
+def checked(reply: Any, request: Request) -> Any:
+    """The reply, unless it is an error: for several replies, unless the first error among them."""
+    error = reply if request.replies == 1 else first_error(reply)
+    if isinstance(error, ServerError):
+        raise error
+    return reply
+
+
+def _redirects(failure: Failure) -> bool:
+    return isinstance(failure, ServerError) and failure.code in {"MOVED", "ASK"}
+
+
+def _asking(request: Request) -> Request:
+    return request._replace(data=ASKING + request.data, replies=request.replies + 1)
+
+
+def grouped(requests: list[Request], topology: Topology) -> dict[Node | None, list[int]]:
+    """The positions of requests by the server that each is for, `None` for those not known."""
+    groups: dict[Node | None, list[int]] = {}
+    for position, request in enumerate(requests):
+        groups.setdefault(topology.node_for(request.key), []).append(position)
+    return groups
+
+
+def joined(requests: list[Request], positions: list[int]) -> Request:
+    """Several one-reply requests as one that is written at once."""
+    chosen = [requests[position] for position in positions]
+    return Request(
+        b"".join(request.data for request in chosen),
+        replies=len(chosen),
+        repeatable=all(request.repeatable for request in chosen),
+    )
+
+
+def finishing(step: Step) -> Request:
+    """The request of the step that ends a `Hold`."""
+    if isinstance(step, Finish):
+        return step.request
+    message = f"A plan must end what it holds, not go on with {step!r}."
+    raise TypeError(message)
+
+
+def located(replies: list[Any], node: Node) -> list[Any]:
+    """The replies, each error among them knowing who gave it."""
+    for reply in replies:
+        if isinstance(reply, ServerError):
+            reply.node = node
+    return replies
+
+
+def to_redo(answers: list[Any]) -> list[int]:
+    """The positions of answers that are failures by which a request is not yet lost."""
+    return [
+        position
+        for position, answer in enumerate(answers)
+        if isinstance(answer, Failure)
+        and not (isinstance(answer, ServerError) and not answer.passing)
+    ]
+
+
+def unserved() -> Unreachable:
+    """The failure for a key whose slot has no owner."""
+    return Unreachable("No node of the cluster serves the key's slot at the moment.")
+
+
+def healing(request: Request) -> Request:
+    """A harmless question about the same key; once answered, the way to the server is free."""
+    return Request(pack(b"EXISTS", request.key or b""), request.key)

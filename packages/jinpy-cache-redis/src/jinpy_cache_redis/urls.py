@@ -1,0 +1,153 @@
+"""Taking a Redis URL apart, so that no credential stays in it."""
+
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import attrs
+
+from jinpy_cache_core import CacheConfigurationError
+from jinpy_cache_redis.nodes import Node
+
+DEFAULT_PORT = 6379
+SENTINEL_PORT = 26379
+
+KINDS = {
+    "redis": ("server", False),
+    "rediss": ("server", True),
+    "valkey": ("server", False),
+    "valkeys": ("server", True),
+    "unix": ("socket", False),
+    "redis+sentinel": ("sentinel", False),
+    "rediss+sentinel": ("sentinel", True),
+    "valkey+sentinel": ("sentinel", False),
+    "redis+cluster": ("cluster", False),
+    "rediss+cluster": ("cluster", True),
+    "valkey+cluster": ("cluster", False),
+}
+"""What each scheme connects to, and whether it does so over TLS."""
+
+WAYS_OUT = {
+    "ssl_cert_reqs": "To trust any certificate, set ssl_insecure_skip_verify=True instead.",
+    "password": "Put it before the host, or into the setting `password`.",
+}
+
+
+@attrs.frozen
+class ParsedURL:
+    """What a URL says.
+
+    Attributes:
+        kind: `"server"`, `"socket"`, `"sentinel"` or `"cluster"`.
+        tls: Whether connections are encrypted.
+        nodes: The servers, sentinels or first nodes of a cluster that are named.
+        db: The number of the database, if one is named.
+        service: The name that sentinels know the primary by.
+        username: The user, if one is named.
+        password: The password, if one is given.
+        bare: The URL without credentials and query.
+        options: The query.
+    """
+
+    kind: str
+    tls: bool
+    nodes: tuple[Node, ...]
+    db: int | None
+    service: str | None
+    username: str | None
+    password: str | None = attrs.field(repr=False)
+    bare: str
+    options: dict[str, str] = attrs.field(repr=False)
+
+
+def parse(url: str) -> ParsedURL:
+    """Take a URL apart.
+
+    Raises:
+        CacheConfigurationError: It is none that this backend knows; a password is not repeated.
+    """
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    except ValueError:
+        raise _unreadable(what="something") from None
+    if parts.scheme not in KINDS:
+        message = f"A Redis URL begins with {', '.join(f'{known}://' for known in KINDS)}."
+        raise CacheConfigurationError(message)
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise _unreadable(what="something after the host")
+    for name, way_out in WAYS_OUT.items():
+        if name in options:
+            message = f"The query of a Redis URL has no place for {name}. {way_out}"
+            raise CacheConfigurationError(message)
+    kind, tls = KINDS[parts.scheme]
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    user, _, password = credentials.partition(":")
+    service, db = _path(kind, unquote(parts.path))
+    if "db" in options:
+        db = _number(options.pop("db"), "db in the query")
+    return ParsedURL(
+        kind=kind,
+        tls=tls,
+        nodes=_nodes(kind, hosts, unquote(parts.path)),
+        db=db,
+        service=service,
+        username=unquote(user) or None,
+        password=unquote(password) or None,
+        bare=f"{parts.scheme}://{hosts}{parts.path}",
+        options=options,
+    )
+
+
+def _path(kind: str, path: str) -> tuple[str | None, int | None]:
+    """The service and the database that the path of a URL names."""
+    segments = [] if kind == "socket" else [segment for segment in path.split("/") if segment]
+    service = segments.pop(0) if kind == "sentinel" and segments else None
+    db = _number(segments.pop(0), "the database in the path") if segments else None
+    if segments:
+        raise _unreadable(what="the rest of the path")
+    return service, db
+
+
+def _nodes(kind: str, hosts: str, path: str) -> tuple[Node, ...]:
+    if kind == "socket":
+        if path:
+            return (Node(path, 0),)
+        message = "A unix:// URL needs the path of a socket, as in unix:///run/redis.sock."
+        raise CacheConfigurationError(message)
+    port = SENTINEL_PORT if kind == "sentinel" else DEFAULT_PORT
+    nodes = tuple(_node(host, port) for host in hosts.split(","))
+    if kind == "server" and len(nodes) > 1:
+        message = (
+            "A redis:// URL takes one host; redis+cluster:// and redis+sentinel:// take several."
+        )
+        raise CacheConfigurationError(message)
+    return nodes
+
+
+def _node(text: str, default_port: int) -> Node:
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        separator, port = rest[:1], rest[1:]
+        if not bracket or (rest and separator != ":"):
+            raise _unreadable(what="the address in brackets")
+    else:
+        host, _, port = text.partition(":")
+    number = _number(port, "the port") if port else default_port
+    if not 0 < number < 65_536:
+        message = f"The port in the Redis URL is {number}; ports go from 1 to 65535."
+        raise CacheConfigurationError(message)
+    return Node(unquote(host) or "localhost", number)
+
+
+def _number(text: str, what: str) -> int:
+    if text.isascii() and text.isdecimal():
+        return int(text)
+    raise _unreadable(what)
+
+
+def _unreadable(what: str) -> CacheConfigurationError:
+    """The error of a URL that may hold a raw password, for which reason none of it is repeated."""
+    message = (
+        f"In the Redis URL, {what} cannot be read. If the password holds one of the characters "
+        "@:/?#%, write it percent-encoded, or give it by the setting `password`."
+    )
+    return CacheConfigurationError(message)
