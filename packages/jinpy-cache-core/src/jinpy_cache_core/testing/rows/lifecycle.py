@@ -164,6 +164,7 @@ class LifecycleRows(Harness):
                 while True:
                     await backend.aset(f"key-{number}", sample(number))
                     await backend.aincr("count")
+                    await asyncio.sleep(0)  # a backend that never waits leaves no turn to others
             except Exception as error:  # noqa: BLE001 - the type is what is asserted
                 return type(error)
 
