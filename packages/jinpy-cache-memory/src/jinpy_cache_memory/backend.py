@@ -7,7 +7,7 @@ own methods, which take the common case and leave the rest to the methods writte
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast, overload
 
 from jinpy_cache_core.backend import BaseBackend, reporting
@@ -37,7 +37,7 @@ from jinpy_cache_core.ttl import TTL
 from jinpy_cache_memory.causes import EvictionCause
 from jinpy_cache_memory.config import MemoryCacheConfig
 from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
-from jinpy_cache_memory.entry import Frozen
+from jinpy_cache_memory.entry import Frozen, Thaw
 from jinpy_cache_memory.eviction.names import policy_maker
 from jinpy_cache_memory.forking import recover_in_children
 from jinpy_cache_memory.weighing import weigh_stored
@@ -82,6 +82,10 @@ class MemoryCacheBackend(BaseBackend):
         settings = cast("MemoryCacheConfig", self._config)
         freezer = resolve_freezer(settings.serializer)
         self._freeze = freezer.freeze
+        # Some serializers read instances only of a class that the reader names.
+        self._loads_as: Callable[[Any, Any], Any] | None = getattr(
+            self._codec.serializer, "loads_as", None
+        )
         self._max_entries = settings.max_entries
         self._max_bytes = settings.max_bytes
         self._weigher = settings.weigher
@@ -544,14 +548,17 @@ class MemoryCacheBackend(BaseBackend):
     def _value_of(self, key: str, stored: object, kind: type[Any] | None) -> Any:
         """The value of a stored form, as a type if one is given; `MISSING` if it holds none yet."""
         if isinstance(stored, Frozen):
+            if stored.thaw is None:
+                return self._value(key, Record(cast("bytes", stored.data)), kind)
+            if kind is not None and self._loads_as is not None:
+                return self._loads_as(stored.data, kind)
             stored = self._thawed(key, stored)
-        return stored if kind is None or stored is MISSING else structure_as(stored, kind)
+        return stored if kind is None else structure_as(stored, kind)
 
     def _thawed(self, key: str, stored: Frozen) -> Any:
-        if stored.thaw is None:
-            return self._value(key, Record(cast("bytes", stored.data)))
+        thaw = cast("Thaw", stored.thaw)
         try:
-            return stored.thaw(stored.data)
+            return thaw(stored.data)
         except (CacheException, MemoryError):
             raise
         except Exception as error:

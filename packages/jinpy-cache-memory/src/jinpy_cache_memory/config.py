@@ -35,7 +35,7 @@ class MemoryCacheConfig(BaseCacheBackendConfig):
         eviction_listener: Called with key, value and `EvictionCause` after a value was dropped.
     """
 
-    backend_type: ClassVar[str] = CacheBackendType.MEMORY
+    backend_type: ClassVar[str] = CacheBackendType.MEMORY.value
     shared_store: ClassVar[bool] = False
 
     serializer: SerializerSpec = attrs.field(default="native")

@@ -429,10 +429,11 @@ class Engine:
         scheduled = deadline == NEVER if entry.bucket == NO_BUCKET else deadline >= old_deadline
         if not (scheduled and unchanged) or self._wheel.is_behind(now):
             self._settle(entry, now)
-        if self._garbage:
+        if not self._garbage:
+            return old
+        if self._listener is None:
             self._garbage.append(old)
-            return self._take_garbage()
-        return old
+        return self._take_garbage()
 
     def _discard(self, entry: Entry, cause: int, now: float) -> bool:
         """Take an entry out of the dict; returns whether it was live."""

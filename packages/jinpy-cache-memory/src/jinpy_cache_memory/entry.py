@@ -6,7 +6,10 @@ list. Plain slotted classes, so that the same source compiles.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+Thaw: TypeAlias = Callable[[Any], Any]
+"""Makes the caller's value of its stored form."""
 
 NO_BUCKET: Final = -1
 """The `bucket` of an entry that no timer wheel holds."""
@@ -25,7 +28,7 @@ class Frozen:
 
     __slots__ = ("data", "thaw")
 
-    def __init__(self, data: object, thaw: Callable[[Any], Any] | None) -> None:
+    def __init__(self, data: object, thaw: Thaw | None) -> None:
         self.data = data
         self.thaw = thaw
 

@@ -1,0 +1,16 @@
+"""The memory backend keeps the contract of every backend, with each of its serializers."""
+
+from typing import Any
+
+from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
+
+
+class TestMemoryContract(BackendContract):
+    """The contract, in this process."""
+
+    serializers = ("native", "msgpack", "json", "pickle", "str", "bytes")
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> MemoryCacheBackend:
+        """Build one that lives in this process alone."""
+        return MemoryCacheBackend(MemoryCacheConfig(**settings), clock=clock)
