@@ -1,0 +1,167 @@
+"""The directory of a cache: made private, and refused where others could interfere.
+
+Modes are given to every call and set again after it, so that neither a loose nor a tight umask
+matters and `os.umask`, which is the whole process's, is never called. No symbolic link is followed
+at a name that this package owns.
+"""
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+import platformdirs
+
+from jinpy_cache_core.exceptions import CacheBackendError, CacheConfigurationError
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+_NO_FOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def default_directory() -> Path:
+    """The user's own cache directory; never the working directory, never a shared `/tmp`."""
+    return Path(platformdirs.user_cache_dir("jinpy-cache", appauthor=False))
+
+
+def prepare(directory: Path, *, shared: bool) -> None:
+    """Make the directory, every missing level of it private, or check the one that is there.
+
+    Args:
+        directory: An absolute path.
+        shared: Accept a directory that others own or can write to.
+
+    Raises:
+        CacheConfigurationError: It is no directory, a symbolic link, or not the user's own.
+        CacheBackendError: It cannot be made.
+    """
+    try:
+        _make(directory)
+        check(directory, shared=shared)
+    except OSError as error:
+        message = (
+            f"The cache directory {str(directory)!r} cannot be used: {error.strerror}. Give the "
+            "file cache a directory that this user can create and write to."
+        )
+        raise CacheBackendError(message, errno=error.errno) from error
+
+
+def _make(directory: Path) -> None:
+    missing: list[Path] = []
+    level = directory
+    while not os.path.lexists(level):
+        missing.append(level)
+        level = level.parent
+    for path in reversed(missing):
+        make_private(path)
+
+
+def make_private(path: Path | str) -> None:
+    """Make one directory that only its owner can enter, unless it is there already."""
+    try:
+        os.mkdir(path, DIRECTORY_MODE)  # noqa: PTH102 - a hot path of large values
+    except FileExistsError:
+        return
+    os.chmod(path, DIRECTORY_MODE)  # noqa: PTH101 - what the umask took away
+
+
+def check(directory: Path, *, shared: bool) -> None:
+    """Refuse a directory in which somebody else could plant or read entries.
+
+    Raises:
+        CacheConfigurationError: As for `prepare`.
+        OSError: It cannot be examined.
+    """
+    status = directory.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        problem = "is a symbolic link; give the directory it points to"
+    elif not stat.S_ISDIR(status.st_mode):
+        problem = "is not a directory; give another path"
+    elif shared:
+        return
+    elif status.st_uid != os.geteuid():
+        problem = (
+            f"belongs to another user (uid {status.st_uid}); give a directory of your own, or "
+            "set allow_shared_directory=True if you trust its owner with every cached value"
+        )
+    elif status.st_mode & _WRITABLE_BY_OTHERS:
+        problem = (
+            f"can be written to by others (mode {stat.S_IMODE(status.st_mode):04o}); run chmod "
+            "700 on it, or set allow_shared_directory=True if you trust all of them"
+        )
+    else:
+        return
+    message = f"directory={str(directory)!r} {problem}."
+    raise CacheConfigurationError(message)
+
+
+def is_regular(path: Path | str) -> bool:
+    """Whether there is a regular file at a path, which is not followed if it is a link."""
+    try:
+        return stat.S_ISREG(os.lstat(path).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def open_own(path: Path | str) -> int:
+    """Open a file of ours for reading and writing, made private if it is missing.
+
+    Returns:
+        A descriptor of a regular file.
+
+    Raises:
+        OSError: There is a link, a FIFO or anything else at its name, or it cannot be opened.
+    """
+    with contextlib.suppress(FileExistsError):
+        return create_own(path)
+    return open_regular(path, os.O_RDWR)
+
+
+def create_own(path: Path | str) -> int:
+    """Make a file that only its owner can read, for reading and writing.
+
+    Raises:
+        FileExistsError: There is something at that name, be it a dangling link.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, FILE_MODE)
+    try:
+        os.fchmod(descriptor, FILE_MODE)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_regular(path: Path | str, flags: int) -> int:
+    """Open a file that must be a regular one; never follows a link, never waits for a FIFO.
+
+    Raises:
+        OSError: It is something else, or cannot be opened.
+    """
+    descriptor = os.open(path, flags | _NO_FOLLOW)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            message = "not a regular file"
+            raise OSError(0, message, str(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def remove(path: Path | str) -> None:
+    """Remove a file that may be gone already."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)  # noqa: PTH108 - takes what scandir gives
+
+
+def sync_directory(path: Path | str) -> None:
+    """Bring a directory's names to the platter."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,482 @@
+"""The LMDB environment of a directory: one in a process, shared by all its caches, replaceable.
+
+LMDB forbids a second open of the same files in one process, so environments are registered by real
+directory and counted. Everything that may happen to one behind its users' back is dealt with by
+closing and opening it again: a fork (LMDB must not be carried across one; it is closed before, and
+both sides open it anew), a directory that was deleted or replaced, a map that another process has
+grown, a store that turned out to be damaged and was set aside. An operation that is hit by that
+sees an `lmdb.Error` from a closed environment and starts over with `current()`: a transaction that
+was not committed has done nothing.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from jinpy_cache_core.exceptions import (
+    CacheBackendError,
+    CacheConfigurationError,
+    CacheTimeoutError,
+)
+from jinpy_cache_file import directory as directories
+from jinpy_cache_file.inspection import problem_of
+from jinpy_cache_file.layout import FORMAT, FORMAT_KEY
+from jinpy_cache_file.write_lock import WriteLock
+
+DATA_NAME: Final = "data.mdb"
+LOCK_NAME: Final = "lock.mdb"
+RESERVE_NAME: Final = "reserve"
+SET_ASIDE: Final = ".damaged-"
+
+MAX_READERS: Final = 250
+"""Read transactions at one instant, over all processes; 64 bytes each, so `lock.mdb` is 16 KiB."""
+
+_LOCK_BYTES: Final = 16384
+_RESERVE_BYTES: Final = 65536
+_SMALLEST_MAP: Final = 1 << 20
+_UNREACHABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+_log = logging.getLogger("jinpy_cache_file")
+
+
+class Environment:
+    """One directory's LMDB environment and the lock in front of it.
+
+    Use `acquire` and `release`; the attributes change when the environment is opened again.
+
+    Attributes:
+        lmdb: The open environment, or `None` while it is closed.
+        lock: What a writer takes first.
+        readonly: Why the directory can only be read, or `None` if it can be written.
+        set_aside: How many damaged stores were put aside.
+    """
+
+    def __init__(
+        self, path: Path, *, map_size: int, durable: bool, shared: bool, patience: float
+    ) -> None:
+        self.path = path
+        self.lmdb: lmdb.Environment | None = None
+        self.readonly: OSError | None = None
+        self.set_aside = 0
+        self.users = 0
+        self.map_size = map_size
+        self.durable = durable
+        self._shared = shared
+        self._patience = patience
+        self._identity: tuple[object, ...] = ()
+        self._shut = False
+        self._mutex = threading.RLock()
+        self.lock: WriteLock = self._opened_lock()
+        try:
+            self.current()
+        except BaseException:
+            self.lock.close()
+            raise
+
+    def current(self) -> lmdb.Environment:
+        """The open environment, opened if it is not.
+
+        Raises:
+            CacheBackendError: It cannot be opened.
+        """
+        opened = self.lmdb
+        if opened is None:
+            with self._mutex:
+                opened = self.lmdb
+                if opened is None:
+                    opened = self._open()
+        return opened
+
+    def replaced(self) -> bool:
+        """Whether the files in the directory are no longer the ones that are open."""
+        return self._look() != self._identity
+
+    def reopen(self, stale: lmdb.Environment | None) -> None:
+        """Close the environment, unless someone has replaced it already; it opens on next use."""
+        with self._mutex:
+            if self.lmdb is stale:
+                self._close()
+                if not self.lock_is_current():
+                    self._renew_lock()
+
+    def lock_is_current(self) -> bool:
+        """Whether the lock file is still the one that other processes would open."""
+        try:
+            named, own = os.lstat(self.lock.path), os.fstat(self.lock.descriptor)
+        except OSError:
+            return False
+        return (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino)
+
+    def discard(self, damaged: lmdb.Environment | None, reason: str) -> None:
+        """Set a damaged store aside; a new one begins on next use. The write lock is not held.
+
+        Args:
+            damaged: What was found damaged; if it is not current any more, nothing is done.
+            reason: A few words for the log.
+        """
+        with self._mutex:
+            if self.readonly is not None:
+                message = f"The store in {str(self.path)!r} is damaged and read-only: {reason}."
+                raise CacheBackendError(message)
+            if self.lmdb is not damaged:
+                return
+            replaced = self.replaced()
+            self._close()
+            self.lock.acquire(self._patience)
+            try:
+                if not replaced:
+                    self._put_aside(reason)
+            finally:
+                self.lock.release()
+
+    def adopt_map(self, resized: lmdb.Environment) -> None:
+        """Follow a map that another process has grown."""
+        with self._mutex:
+            if self.lmdb is resized:
+                resized.set_mapsize(0)
+                self.map_size = max(self.map_size, resized.info()["map_size"])
+
+    def grow_map(self, full: lmdb.Environment) -> None:
+        """Give a full map an eighth more, so that an eviction can be written down."""
+        with self._mutex:
+            if self.lmdb is full:
+                self.map_size = full.info()["map_size"] * 9 // 8 // 65536 * 65536 + 65536
+                full.set_mapsize(self.map_size)
+
+    def spend_reserve(self) -> bool:
+        """Give back the disk space that was kept for removing entries from a full disk."""
+        try:
+            (self.path / RESERVE_NAME).unlink()
+        except OSError:
+            return False
+        return True
+
+    def keep_reserve(self) -> None:
+        """Keep some disk space, so that entries can be removed from a full disk."""
+        path = self.path / RESERVE_NAME
+        with contextlib.suppress(OSError):
+            room = os.statvfs(self.path)
+            if room.f_bavail * room.f_frsize < 4 * _RESERVE_BYTES:
+                return
+            descriptor = directories.create_own(path)
+            try:
+                os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+            except OSError:
+                directories.remove(path)
+            finally:
+                os.close(descriptor)
+
+    # -- Sharing, under the registry's lock ------------------------------------------------------
+
+    def demand(self, *, map_size: int, durable: bool) -> None:
+        """Serve one more user: the larger map and the stricter durability win."""
+        self.users += 1
+        if map_size > self.map_size or (durable and not self.durable):
+            with self._mutex:
+                self.map_size = max(map_size, self.map_size)
+                self.durable = durable or self.durable
+                self._close()
+
+    def shut(self) -> None:
+        """Close everything."""
+        with self._mutex:
+            self._shut = True
+            self._close()
+            self.lock.close()
+
+    def before_fork(self) -> None:
+        """Close what must not be inherited, with nobody opening it meanwhile."""
+        self._mutex.acquire()
+        self._close()
+
+    def after_fork_in_parent(self) -> None:
+        """Let others open it again."""
+        self._mutex.release()
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's locks."""
+        self._mutex = threading.RLock()
+        inherited = self.lock
+        try:
+            self.lock = self._opened_lock()
+        except OSError:
+            self.lock = WriteLock.unopened(inherited.path)
+        inherited.forget()
+
+    # -- Opening and closing, under the mutex ----------------------------------------------------
+
+    def _opened_lock(self) -> WriteLock:
+        try:
+            return WriteLock(self.path)
+        except OSError as error:
+            if error.errno not in _UNREACHABLE:
+                raise
+            try:
+                return WriteLock(self.path, readonly=True)
+            except OSError:
+                return WriteLock.unopened(self.path)
+
+    def _renew_lock(self) -> None:
+        directories.prepare(self.path, shared=self._shared)
+        stale, self.lock = self.lock, self._opened_lock()
+        stale.close()
+
+    def _close(self) -> None:
+        opened, self.lmdb = self.lmdb, None
+        if opened is not None:
+            opened.close()
+
+    def _open(self) -> lmdb.Environment:
+        if self._shut:
+            message = f"The store in {str(self.path)!r} was closed by this process."
+            raise lmdb.Error(message)
+        directories.prepare(self.path, shared=self._shared)
+        if not self.lock_is_current():
+            self._renew_lock()
+        try:
+            locked = self._locked()
+            try:
+                opened = self._examined_and_opened(alone=locked)
+            finally:
+                if locked:
+                    self.lock.release()
+        except lmdb.Error as error:
+            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+            raise CacheBackendError(message, errno=_positive(error.code)) from error
+        except OSError as error:
+            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+            raise CacheBackendError(message, errno=error.errno) from error
+        self.lmdb = opened
+        return opened
+
+    def _locked(self) -> bool:
+        """Take the lock if it can be had; a stopped writer must not keep readers out."""
+        try:
+            self.lock.acquire(min(self._patience, 1.0))
+        except CacheTimeoutError:
+            return False
+        return True
+
+    def _examined_and_opened(self, *, alone: bool) -> lmdb.Environment:
+        data = self.path / DATA_NAME
+        self.readonly = None
+        problem = self._problem(data)
+        if problem is not None:
+            if not alone:
+                message = f"The store in {str(self.path)!r} is damaged, and locked: {problem}."
+                raise CacheTimeoutError(message)
+            self._put_aside(problem)
+        try:
+            self._make_files(data)
+        except OSError as error:
+            if error.errno not in _UNREACHABLE or not directories.is_regular(data):
+                raise
+            return self._opened_readonly(error)
+        opened = lmdb.Environment(
+            str(self.path),
+            map_size=self.map_size,
+            sync=self.durable,
+            mode=directories.FILE_MODE,
+            create=False,
+            readahead=False,
+            max_readers=MAX_READERS,
+            max_spare_txns=1,
+            lib_version=0,
+        )
+        try:
+            opened.reader_check()
+            _check_format(opened, self.path)
+        except BaseException:
+            opened.close()
+            raise
+        self._identity = self._look()
+        if alone:
+            self.lock.note(_boot())
+            self.keep_reserve()
+        return opened
+
+    def _problem(self, data: Path) -> str | None:
+        if not os.path.lexists(data):
+            return None
+        if not directories.is_regular(data):
+            return "it is not a regular file"
+        # Without syncs, what was written before the machine went down may be there in part.
+        return problem_of(data, thorough=not self.durable and self.lock.noted() != _boot())
+
+    def _make_files(self, data: Path) -> None:
+        os.close(directories.open_own(data))
+        lock = self.path / LOCK_NAME
+        # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
+        with contextlib.suppress(FileExistsError):
+            descriptor = directories.create_own(lock)
+            try:
+                os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
+            except OSError:
+                directories.remove(lock)
+                raise
+            finally:
+                os.close(descriptor)
+        if not directories.is_regular(lock):
+            raise OSError(errno.ELOOP, "not a regular file", str(lock))
+
+    def _opened_readonly(self, reason: OSError) -> lmdb.Environment:
+        opened = lmdb.Environment(
+            str(self.path),
+            map_size=self.map_size,
+            readonly=True,
+            create=False,
+            readahead=False,
+            max_spare_txns=1,
+            lock=os.access(self.path / LOCK_NAME, os.R_OK | os.W_OK),
+        )
+        self.readonly = reason
+        self._identity = self._look()
+        return opened
+
+    def _put_aside(self, reason: str) -> None:
+        """Rename the store, drop what was set aside before, and say so; under the write lock."""
+        for old in self.path.glob(f"{DATA_NAME}{SET_ASIDE}*"):
+            with contextlib.suppress(OSError):
+                old.unlink()
+        aside = self.path / f"{DATA_NAME}{SET_ASIDE}{time.time_ns():x}"
+        os.rename(self.path / DATA_NAME, aside)  # noqa: PTH104
+        self.set_aside += 1
+        _log.warning(
+            "The cache store in %r is damaged (%s). It was set aside as %r and a new one begun.",
+            str(self.path),
+            reason,
+            aside.name,
+        )
+
+    def _look(self) -> tuple[object, ...]:
+        return tuple(map(_file_identity, (self.path / DATA_NAME, self.path / LOCK_NAME)))
+
+
+def _file_identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_format(opened: lmdb.Environment, path: Path) -> None:
+    """Mark a new store as ours; refuse somebody else's, and one of a later release."""
+    with opened.begin() as reading:
+        found = reading.get(FORMAT_KEY)
+        if found is None and reading.stat()["entries"]:
+            message = (
+                f"directory={str(path)!r} holds the LMDB store of another program, which is left "
+                "alone. Give the file cache a directory of its own."
+            )
+            raise CacheConfigurationError(message)
+    if found is None:
+        with opened.begin(write=True) as writing:
+            writing.put(FORMAT_KEY, FORMAT)
+    elif found != FORMAT:
+        message = (
+            f"The store in {str(path)!r} was written by another release ({found[:40]!r}; this one "
+            f"writes {FORMAT!r}). It is left as it is: give this release another directory."
+        )
+        raise CacheConfigurationError(message)
+
+
+def _boot() -> bytes:
+    """What changes with every start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return b""
+
+
+def _positive(code: int) -> int | None:
+    return code if code > 0 else None
+
+
+# -- The registry --------------------------------------------------------------------------------
+
+_registry: dict[str, Environment] = {}
+_registry_lock = threading.RLock()
+
+
+def acquire(
+    path: Path, *, map_size: int, durable: bool, shared: bool, patience: float
+) -> Environment:
+    """The environment of a directory, opened if this process has not opened it yet.
+
+    Args:
+        path: An absolute path, no symbolic link itself.
+        map_size: The least size of the map in bytes.
+        durable: Whether a commit must be on the platter before it returns.
+        shared: Accept a directory that others own or can write to.
+        patience: Seconds to wait for the write lock.
+
+    Raises:
+        CacheConfigurationError: The directory is not private, or not this package's.
+        CacheBackendError: The store cannot be opened.
+    """
+    directories.prepare(path, shared=shared)
+    real = os.path.realpath(path)
+    map_size = max(map_size, _SMALLEST_MAP)
+    with _registry_lock:
+        environment = _registry.get(real)
+        if environment is None:
+            try:
+                environment = Environment(
+                    Path(real),
+                    map_size=map_size,
+                    durable=durable,
+                    shared=shared,
+                    patience=patience,
+                )
+            except OSError as error:
+                message = f"The store in {real!r} cannot be opened: {error}"
+                raise CacheBackendError(message, errno=error.errno) from error
+            _registry[real] = environment
+        environment.demand(map_size=map_size, durable=durable)
+        return environment
+
+
+def release(environment: Environment) -> None:
+    """Give up one use; the last one closes the environment."""
+    with _registry_lock:
+        environment.users -= 1
+        if not environment.users:
+            _registry.pop(str(environment.path), None)
+            environment.shut()
+
+
+def _each(action: Callable[[Environment], None]) -> None:
+    for environment in list(_registry.values()):
+        action(environment)
+
+
+def _before_fork() -> None:
+    _registry_lock.acquire()
+    _each(Environment.before_fork)
+
+
+def _after_fork_in_parent() -> None:
+    _each(Environment.after_fork_in_parent)
+    _registry_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    global _registry_lock  # noqa: PLW0603 - the parent's threads are gone, and their lock with them
+    _registry_lock = threading.RLock()
+    _each(Environment.after_fork_in_child)
+
+
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -1,0 +1,34 @@
+"""The contract of every backend, for the one in a directory."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+
+
+class TestFileContract(BackendContract):
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path / "cache"
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> FileCacheBackend:
+        config = FileCacheConfig(directory=self.directory, **settings)
+        return FileCacheBackend(config, clock=clock)
+
+    def cleanup(self, backend: Any) -> None:
+        report = backend.check()
+        assert report.ok, report.problems
+        backend.clear()
+        assert len(backend) == 0
+
+
+class TestFilesOnly(TestFileContract):
+    """The same with every value in a file of its own."""
+
+    serializers = ("msgpack",)
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> FileCacheBackend:
+        return super().make_backend(clock, inline_max_bytes=0, **settings)
