@@ -46,6 +46,7 @@ SUITES = {
         Suite("contract"),
         Suite("core"),
         Suite("meta"),
+        Suite("docs", per_interpreter=False, fixed_environment="docs"),
         Suite("packaging", per_interpreter=False, fixed_environment="build"),
         Suite("typing", per_interpreter=False, fixed_environment="types"),
         Suite("scripts", per_interpreter=False, fixed_environment="default"),
