@@ -56,6 +56,9 @@ class Harness:
     left are compared with a tolerance.
     """
 
+    patience: ClassVar[float] = 30.0
+    """Seconds after which something that should end at once counts as a deadlock."""
+
     def make_backend(self, clock: FakeClock, **settings: Any) -> BaseBackend:
         """Build a backend.
 

@@ -13,35 +13,35 @@ from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.testing.halves import Half, new_runner
 from jinpy_cache_core.testing.harness import Harness, once
 from jinpy_cache_core.testing.rows.operations import EVERY
-from jinpy_cache_core.testing.threads import PATIENCE, bounded, restless, together
+from jinpy_cache_core.testing.threads import bounded, restless, together
 
 T = TypeVar("T")
 
 THREADS = 8
 
 
-def _in_a_loop(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run on an event loop of its own, bounded in time; nothing may go wrong behind its back."""
-    complaints: list[dict[str, Any]] = []
-
-    async def watched() -> T:
-        asyncio.get_running_loop().set_exception_handler(lambda _, about: complaints.append(about))
-        async with asyncio.timeout(PATIENCE):
-            return await main()
-
-    def run() -> T:
-        with new_runner() as runner:
-            result = runner.run(watched())
-            gc.collect()
-            return result
-
-    result = bounded(run, patience=2 * PATIENCE)
-    assert [] == complaints
-    return result
-
-
 class ConcurrencyRows(Harness):
     """Atomicity and liveness; in the async half every thread has an event loop of its own."""
+
+    def in_a_loop(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run on an event loop of its own, in bounded time; nothing may fail behind its back."""
+        complaints: list[dict[str, Any]] = []
+
+        async def watched() -> T:
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, about: complaints.append(about))
+            async with asyncio.timeout(self.patience):
+                return await main()
+
+        def run() -> T:
+            with new_runner() as runner:
+                result = runner.run(watched())
+                gc.collect()
+                return result
+
+        result = bounded(run, patience=2 * self.patience)
+        assert [] == complaints
+        return result
 
     @pytest.fixture
     def crowded(self) -> Iterator[None]:
@@ -62,7 +62,7 @@ class ConcurrencyRows(Harness):
                     cache.decr("shared", 2)
                     cache.incr(f"shared-{number % 2}", 1, ttl=1000)
 
-        together(THREADS, count)
+        together(THREADS, count, patience=self.patience)
 
         assert {"shared": THREADS * 100, "shared-0": 200, "shared-1": 200} == backend.get_many(
             ["shared", "shared-0", "shared-1"]
@@ -78,7 +78,7 @@ class ConcurrencyRows(Harness):
                 for _ in range(60):
                     cache.incr("shared")
 
-        together(THREADS, count)
+        together(THREADS, count, patience=self.patience)
 
         assert THREADS * 60 == backend.get("shared")
 
@@ -89,7 +89,7 @@ class ConcurrencyRows(Harness):
         async def main() -> list[int]:
             return list(await asyncio.gather(*(backend.aincr("shared") for _ in range(100))))
 
-        assert list(range(1, 101)) == sorted(_in_a_loop(main))
+        assert list(range(1, 101)) == sorted(self.in_a_loop(main))
 
     @once
     @pytest.mark.usefixtures("crowded")
@@ -103,7 +103,7 @@ class ConcurrencyRows(Harness):
             with self.in_half(half, backend) as cache:
                 return [cache.add(f"key-{n}", sample(number)) for n in range(rounds)]
 
-        added = together(THREADS, add)
+        added = together(THREADS, add, patience=self.patience)
 
         winners = [[n for n in range(THREADS) if added[n][key]] for key in range(rounds)]
         assert [1] * rounds == [len(winning) for winning in winners]
@@ -124,7 +124,7 @@ class ConcurrencyRows(Harness):
             with self.in_half(half, backend) as cache:
                 return [cache.pop(f"key-{n}", MISSING) for n in range(rounds)]
 
-        popped = together(THREADS, pop)
+        popped = together(THREADS, pop, patience=self.patience)
 
         got = [[row[n] for row in popped if row[n] is not MISSING] for n in range(rounds)]
         assert [[sample(n)] for n in range(rounds)] == got
@@ -144,7 +144,7 @@ class ConcurrencyRows(Harness):
                     return cache.delete_many([f"key-{n}" for n in range(rounds)])
                 return sum(cache.delete(f"key-{n}") for n in range(rounds))
 
-        assert rounds == sum(together(THREADS, delete))
+        assert rounds == sum(together(THREADS, delete, patience=self.patience))
 
     @once
     @pytest.mark.usefixtures("crowded")
@@ -158,7 +158,7 @@ class ConcurrencyRows(Harness):
             popped = await asyncio.gather(*(backend.apop("key", MISSING) for _ in range(30)))
             return list(added), [value for value in popped if value is not MISSING]
 
-        added, popped = _in_a_loop(main)
+        added, popped = self.in_a_loop(main)
 
         assert 1 == added.count(True)
         assert [sample(added.index(True))] == popped
@@ -198,7 +198,7 @@ class ConcurrencyRows(Harness):
                         cache.add(key, right[key][0], ttl=1000)
             return wrong
 
-        assert [[]] * THREADS == together(THREADS, work)
+        assert [[]] * THREADS == together(THREADS, work, patience=self.patience)
 
     @once
     def test_synchronous_calls_work_inside_a_running_loop(
@@ -216,7 +216,7 @@ class ConcurrencyRows(Harness):
                 call(backend, "key", sample(3))
             return found
 
-        assert [sample(1), sample(2)] == _in_a_loop(main)
+        assert [sample(1), sample(2)] == self.in_a_loop(main)
 
     @once
     def test_a_cache_outlives_event_loops(
@@ -249,7 +249,7 @@ class ConcurrencyRows(Harness):
             await backend.aset("another", sample(1))
             assert sample(1) == await backend.aget("another")
 
-        _in_a_loop(main)
+        self.in_a_loop(main)
 
     @once
     def test_a_cancelled_count_happened_or_did_not(self, backend: BaseBackend) -> None:
@@ -263,7 +263,7 @@ class ConcurrencyRows(Harness):
                 acknowledged += 1
             return acknowledged, await backend.aget("key"), acknowledged + 12
 
-        acknowledged, count, most = _in_a_loop(main)
+        acknowledged, count, most = self.in_a_loop(main)
 
         assert acknowledged <= count <= most
 
@@ -299,7 +299,7 @@ class ConcurrencyRows(Harness):
                     assert await backend.aget(key, MISSING) is MISSING
             assert await backend.ais_healthy() is True
 
-        _in_a_loop(main)
+        self.in_a_loop(main)
 
 
 async def _cancelled(operation: Awaitable[object], *, after: int) -> bool:

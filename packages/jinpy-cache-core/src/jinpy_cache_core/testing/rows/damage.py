@@ -17,7 +17,7 @@ from jinpy_cache_core.testing.halves import Half
 from jinpy_cache_core.testing.harness import SECRET, Harness, Make, once
 from jinpy_cache_core.testing.rows.operations import KEYED, WRITING
 from jinpy_cache_core.testing.samples import sample as numbered
-from jinpy_cache_core.testing.threads import PATIENCE, bounded
+from jinpy_cache_core.testing.threads import bounded
 
 FOREIGN: dict[str, bytes] = {
     "nothing": b"",
@@ -199,7 +199,7 @@ class DamageRows(Harness):
                 cache.set_many({"key": ["outer"], "other": ["outer"]})
                 return [first, cache.add("new", ["outer"]), backend.get("counter", MISSING)]
 
-        first, added, count = bounded(work)
+        first, added, count = bounded(work, patience=self.patience)
 
         assert "['outer']" == first
         assert added is True
@@ -216,7 +216,7 @@ class DamageRows(Harness):
         def slow(value: Any) -> object:
             if value == ["slow"]:
                 entered.set()
-                assert leave.wait(PATIENCE)
+                assert leave.wait(self.patience)
             return repr(value).encode()
 
         backend = build(serializer=Faulty(slow))
@@ -234,10 +234,10 @@ class DamageRows(Harness):
         with ThreadPoolExecutor(1) as threads:
             storing = threads.submit(store_slowly)
             try:
-                assert entered.wait(PATIENCE)
-                assert ["['fast']", "['fast']", 1] == bounded(use_meanwhile)
+                assert entered.wait(self.patience)
+                assert ["['fast']", "['fast']", 1] == bounded(use_meanwhile, patience=self.patience)
             finally:
                 leave.set()
-            storing.result(PATIENCE)
+            storing.result(self.patience)
 
         assert "['slow']" == backend.get("key")

@@ -23,7 +23,7 @@ from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.testing.halves import Half, new_runner
 from jinpy_cache_core.testing.harness import Harness, Make, once
 from jinpy_cache_core.testing.rows.operations import EVERY, outcome
-from jinpy_cache_core.testing.threads import PATIENCE, bounded, together
+from jinpy_cache_core.testing.threads import bounded, together
 
 CANARY = "canary-3f9c-never-to-be-seen"
 """A secret that must show up nowhere."""
@@ -88,7 +88,7 @@ class LifecycleRows(Harness):
             with self.in_half(half, backend) as cache:
                 cache.close()
 
-        together(8, close)
+        together(8, close, patience=self.patience)
 
         assert backend.closed is True
         with pytest.raises(CacheClosedError):
@@ -150,7 +150,7 @@ class LifecycleRows(Harness):
                         if isinstance(ended, type):
                             return ended
 
-        assert [CacheClosedError] * 6 == together(6, use)
+        assert [CacheClosedError] * 6 == together(6, use, patience=self.patience)
 
     @once
     def test_closing_among_fifty_tasks(
@@ -170,7 +170,7 @@ class LifecycleRows(Harness):
 
         async def close_among_them() -> list[type[BaseException]]:
             tasks = [asyncio.create_task(use(number)) for number in range(50)]
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self.patience):
                 while await backend.aget("count", 0) < 50:
                     await asyncio.gather(backend.aincr("count"), backend.aincr("count"))
                 await backend.aclose()
@@ -180,7 +180,7 @@ class LifecycleRows(Harness):
             with new_runner() as runner:
                 return runner.run(close_among_them())
 
-        assert {CacheClosedError} == set(bounded(run, patience=2 * PATIENCE))
+        assert {CacheClosedError} == set(bounded(run, patience=2 * self.patience))
 
     @once
     def test_closing_from_another_loop(
