@@ -349,9 +349,8 @@ class RedisCacheBackend(BaseBackend):
 
     async def ascan(self, prefix: str = "") -> AsyncIterator[str]:
         """Same as `scan`, asynchronously."""
-        checked = check_prefix(prefix)
         try:
-            walk = self._walk(checked)
+            walk = self._walk(check_prefix(prefix))
             while not walk.done:
                 for stored in await self._aperform(walk.page()):
                     key = self._plans.key_of(stored)
@@ -420,7 +419,10 @@ class RedisCacheBackend(BaseBackend):
 
     def _unless_removing(self, ttl: TTL, substitute: Any = None) -> Any:
         """What a degraded write answers: nothing, but the failure of a removal is never hidden."""
-        return substitute if self._seconds(ttl) else REFUSES
+        try:
+            return substitute if self._seconds(ttl) else REFUSES
+        except CacheException:  # the ttl is what was wrong
+            return REFUSES
 
     def _release(self) -> None:
         if self._sync is not None:

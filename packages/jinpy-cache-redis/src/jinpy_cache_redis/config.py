@@ -19,7 +19,7 @@ from jinpy_cache_core.validation import (
 )
 from jinpy_cache_redis.borrowed import check_given
 from jinpy_cache_redis.nodes import Node
-from jinpy_cache_redis.urls import ParsedURL, parse
+from jinpy_cache_redis.urls import parse
 
 LARGEST_VALUE = 512 * 1024 * 1024
 """The largest string that a Redis server takes by default, in bytes."""
@@ -141,12 +141,10 @@ class RedisCacheConfig(BaseCacheBackendConfig):
     sentinel_password: Secret | None = attrs.field(default=None, converter=to_secret)
     client: object | None = attrs.field(default=None, repr=False)
     async_client: object | None = attrs.field(default=None, repr=False)
-    _parsed: ParsedURL = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         parsed = parse(self.url)
-        self._take_over("_parsed", parsed)
         for name, value in self._read_query(parsed.options).items():
             self._take_over(name, value)
         for name, value in (
@@ -187,7 +185,7 @@ class RedisCacheConfig(BaseCacheBackendConfig):
         }
 
     def _check_together(self) -> None:
-        kind = self._parsed.kind
+        kind = self.kind
         if kind == "cluster" and self.db:
             message = (
                 f"A cluster has database 0 only, not db={self.db}; separate caches by namespace."
@@ -219,12 +217,12 @@ class RedisCacheConfig(BaseCacheBackendConfig):
     @property
     def kind(self) -> str:
         """What the URL connects to: `"server"`, `"socket"`, `"sentinel"` or `"cluster"`."""
-        return self._parsed.kind
+        return parse(self.url).kind
 
     @property
     def nodes(self) -> tuple[Node, ...]:
         """The servers, sentinels or first nodes of a cluster that the URL names."""
-        return self._parsed.nodes
+        return parse(self.url).nodes
 
     @property
     def exposes_password(self) -> bool:

@@ -1,0 +1,119 @@
+"""The Redis backend keeps the contract of every backend, on every topology it can talk to."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+import redis
+
+from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from tests.redis.servers import Cluster, SentinelGroup, Server
+
+
+def let_time_pass(client: "redis.Redis", namespace: str, seconds: float) -> None:
+    """Bring every deadline of a namespace nearer, as a server's clock cannot be told the time."""
+    pattern = f"{namespace}:*"
+    for key in client.scan_iter(match=pattern, count=1000):
+        left = client.pttl(key)
+        if left > 0:
+            after = left - seconds * 1000
+            if after <= 0:
+                client.unlink(key)
+            else:
+                client.pexpire(key, max(1, round(after)))
+
+
+class OnRedis(BackendContract):
+    """What every topology shares."""
+
+    __test__ = False
+    exact_clock = False
+    decode_responses: ClassVar[bool] = False
+
+    @pytest.fixture(autouse=True)
+    def _place(self) -> None:
+        raise NotImplementedError
+
+    url: str
+    ports: list[int]
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
+        """Build one over the topology's servers."""
+        config = RedisCacheConfig(
+            url=self.url, decode_responses=self.decode_responses, **settings
+        )
+        return RedisCacheBackend(config, clock=clock)
+
+    def advance(self, backend: RedisCacheBackend, clock: FakeClock, seconds: float) -> None:
+        """Let time pass on every server."""
+        clock.advance(seconds)
+        for port in self.ports:
+            client = redis.Redis(port=port, protocol=2)
+            with contextlib.closing(client):
+                let_time_pass(client, str(backend.config.namespace), seconds)
+
+
+class TestStandalone(OnRedis):
+    """One server, every serializer."""
+
+    __test__ = True
+
+    @pytest.fixture(autouse=True)
+    def _place(self, standalone: Server) -> None:
+        self.url, self.ports = standalone.url, [standalone.port]
+
+
+class TestDecodingResponses(OnRedis):
+    """One server, with the setting that turns replies into text in redis-py."""
+
+    __test__ = True
+    serializers = ("msgpack",)
+    decode_responses = True
+
+    @pytest.fixture(autouse=True)
+    def _place(self, standalone: Server) -> None:
+        self.url, self.ports = standalone.url, [standalone.port]
+
+
+class TestCluster(OnRedis):
+    """Three primaries with replicas."""
+
+    __test__ = True
+    serializers = ("msgpack", "pickle")
+
+    @pytest.fixture(autouse=True)
+    def _place(self, cluster: Cluster) -> None:
+        self.url = cluster.url
+        self.ports = [server.port for server in cluster.primaries()]
+
+
+class TestSentinel(OnRedis):
+    """The primary that sentinels name."""
+
+    __test__ = True
+    serializers = ("msgpack",)
+
+    @pytest.fixture(autouse=True)
+    def _place(self, sentinels: SentinelGroup) -> None:
+        self.url, self.ports = sentinels.url, [sentinels.primary.port]
+
+
+class TestBorrowedClients(OnRedis):
+    """One server, over clients that the application has made."""
+
+    __test__ = True
+    serializers = ("msgpack",)
+
+    @pytest.fixture(autouse=True)
+    def _place(self, standalone: Server) -> Iterator[None]:
+        self.url, self.ports = standalone.url, [standalone.port]
+        self.client = redis.Redis(port=standalone.port, max_connections=20)
+        yield
+        self.client.close()
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
+        """Build one over the client; its asynchronous half uses worker threads."""
+        config = RedisCacheConfig(url=self.url, client=self.client, **settings)
+        return RedisCacheBackend(config, clock=clock)
