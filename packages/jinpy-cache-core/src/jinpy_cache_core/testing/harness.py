@@ -7,7 +7,7 @@ the backend, and by the serializers that it declares.
 import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 from uuid import uuid4
 
 import pytest
@@ -35,10 +35,30 @@ class Make(Protocol):
         raise NotImplementedError
 
 
+Choose: TypeAlias = Callable[[Sequence[SerializerSpec]], Sequence[SerializerSpec]]
+
+
+def _choosing(choose: Choose) -> Callable[[F], F]:
+    def mark(row: F) -> F:
+        row.__dict__["choose_serializers"] = choose
+        return row
+
+    return mark
+
+
 def once(row: F) -> F:
     """Mark a row that has nothing to do with serializers: it runs with the first one only."""
-    row.__dict__["contract_once"] = True
-    return row
+    return _choosing(lambda every: every[:1])(row)
+
+
+def only_with(*serializers: SerializerSpec) -> Callable[[F], F]:
+    """Mark a row that holds for these serializers."""
+    return _choosing(lambda every: [one for one in every if one in serializers])
+
+
+def not_with(*serializers: SerializerSpec) -> Callable[[F], F]:
+    """Mark a row that holds for all but these serializers."""
+    return _choosing(lambda every: [one for one in every if one not in serializers])
 
 
 class Harness:
@@ -106,10 +126,9 @@ class Harness:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each row with each serializer it asks for."""
         if "serializer" in metafunc.fixturenames:
-            every = list(self.serializers)
-            if getattr(metafunc.function, "contract_once", False):
-                every = every[:1]
-            metafunc.parametrize("serializer", every, ids=[_serializer_id(one) for one in every])
+            choose: Choose = getattr(metafunc.function, "choose_serializers", list)
+            these = choose(self.serializers)
+            metafunc.parametrize("serializer", these, ids=[_serializer_id(one) for one in these])
 
     @pytest.fixture(params=["sync", "async"])
     def half(self, request: pytest.FixtureRequest) -> Half:

@@ -190,7 +190,7 @@ class CacheMachine(RuleBasedStateMachine):
         count = self.cache.decr if down else self.cache.incr
         total = counted(self.model.value(key, 0), -amount if down else amount)
         if total is None:
-            assert outcome(lambda: count(key, amount, ttl)) is CacheValueError
+            assert outcome(count, key, amount, ttl) is CacheValueError
             return
         assert total == count(key, amount, ttl)
         if self.model.live(key):

@@ -123,13 +123,7 @@ class CounterRows(Harness):
             stored[name] = held
 
         assert stored
-        refused = {
-            name: (
-                outcome(lambda key=name: cache.incr(key)),
-                outcome(lambda key=name: cache.decr(key)),
-            )  # type: ignore[misc]
-            for name in stored
-        }
+        refused = {name: (outcome(cache.incr, name), outcome(cache.decr, name)) for name in stored}
         assert dict.fromkeys(stored, (CacheValueError, CacheValueError)) == refused
         found = cache.get_many(stored, MISSING)
         assert [] == [name for name, held in stored.items() if not same(held, found[name])]

@@ -138,10 +138,7 @@ class KeyRows(Harness):
         """Empty, over 1,024 UTF-8 bytes or not encodable: every operation refuses it alike."""
         cache.set("other", sample(1))
 
-        refused = {
-            name: outcome(lambda call=call: call(cache, key, sample(2)))  # type: ignore[misc]
-            for name, call in KEYED.items()
-        }
+        refused = {name: outcome(call, cache, key, sample(2)) for name, call in KEYED.items()}
 
         assert dict.fromkeys(KEYED, CacheKeyError) == refused
         assert ["other"] == list(cache.scan())

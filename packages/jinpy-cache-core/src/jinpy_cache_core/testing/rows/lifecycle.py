@@ -46,10 +46,7 @@ class LifecycleRows(Harness):
         cache.set("key", sample(1))
         cache.close()
 
-        refused = {
-            name: outcome(lambda call=call: call(cache, "key", sample(1)))  # type: ignore[misc]
-            for name, call in EVERY.items()
-        }
+        refused = {name: outcome(call, cache, "key", sample(1)) for name, call in EVERY.items()}
 
         assert dict.fromkeys(EVERY, CacheClosedError) == refused
 

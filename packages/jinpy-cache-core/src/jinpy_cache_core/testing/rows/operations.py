@@ -1,9 +1,11 @@
 """The operations as a table, for rows that hold for every one of them."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, ParamSpec, TypeAlias
 
 from jinpy_cache_core.interfaces import CacheInterface
+
+P = ParamSpec("P")
 
 Keyed: TypeAlias = Callable[[CacheInterface, Any, Any], object]
 """Do one operation on a cache with a key and a value."""
@@ -51,9 +53,9 @@ TIMED: Mapping[str, Callable[[CacheInterface, str, Any, Any], object]] = {
 """What takes a ttl."""
 
 
-def outcome(call: Callable[[], object]) -> object:
+def outcome(call: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> object:
     """What a call returned, or the type of the error it raised."""
     try:
-        return call()
+        return call(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - the row that asks compares the type
         return type(error)
