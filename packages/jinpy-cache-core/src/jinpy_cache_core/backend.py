@@ -13,7 +13,7 @@ overrides the bulk operations.
 import asyncio
 import functools
 import threading
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, ClassVar, Concatenate, NoReturn, ParamSpec, Self, TypeVar, cast, overload
@@ -36,8 +36,12 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.keys import check_key, check_keys, check_prefix
+from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
+from jinpy_cache_core.loading.operations import LoadingOperations
+from jinpy_cache_core.loading.plans import Plans
 from jinpy_cache_core.records import Decision, Record
 from jinpy_cache_core.sentinels import MISSING
+from jinpy_cache_core.slots import Slot, slot_of
 from jinpy_cache_core.ttl import TTL, ttl_seconds
 from jinpy_cache_core.workers import Workers
 
@@ -75,7 +79,17 @@ def reporting(
     return decorate
 
 
-class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
+class _CountingReads(ABCMeta):
+    """Wraps the reads of a backend that is to count them, once it is complete."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        backend = super().__call__(*args, **kwargs)
+        if backend.config.statistics:
+            backend._count_reads()
+        return backend
+
+
+class BaseBackend(LoadingOperations, CacheInterface, AsyncCacheInterface, metaclass=_CountingReads):
     """One cache over one store, usable from any thread and any event loop.
 
     Every method that takes a key raises `CacheKeyError` for one that is not a `str` of 1 to 1,024
@@ -117,6 +131,8 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
         self._default_seconds = ttl_seconds(config.default_ttl)
         self._codec: Codec = config.codec()
         self._workers = Workers(config.name)
+        self._options = config.options
+        self._plans = Plans(self)
 
     # -- What a backend's author writes ---------------------------------------------------------
 
@@ -452,8 +468,11 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     def close(self) -> None:
         """Release the store; idempotent.
 
-        Operations that have begun finish or raise `CacheClosedError`; later ones raise it.
+        Values that are being computed in the background are waited for, for a while. Operations
+        that have begun finish or raise `CacheClosedError`; later ones raise it.
         """
+        if not self._closed:
+            self._plans.drain()
         with self._closing:
             first, self._closed = not self._closed, True
         if first:
@@ -549,6 +568,7 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""
+        await self._plans.adrain()
         await asyncio.to_thread(self.close)
 
     async def __aenter__(self) -> Self:
@@ -576,6 +596,43 @@ class BaseBackend(CacheInterface, AsyncCacheInterface, ABC):
     def _remove_many(self, keys: list[str]) -> int:
         """Remove each key and return how many had a live entry."""
         return sum(self._update(key, decisions.removing) for key in keys)
+
+    # -- What the loading layer asks -------------------------------------------------------------
+
+    @reporting(CacheOperation.GET_OR_SET)
+    def _peek(self, key: str) -> Slot:
+        """What is in the place of a key: a value, fresh or stale, and a lease."""
+        return slot_of(self._opened()._read(key), self._now())
+
+    @reporting(CacheOperation.GET_OR_SET)
+    def _claim(self, key: str, claiming: Claiming) -> Claim:
+        """Find a value, or take the lead in computing it, or learn who has it, atomically."""
+        return self._opened()._update(key, claiming)
+
+    @reporting(CacheOperation.GET_OR_SET)
+    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
+        """Store a computed value or give up the lead, if the lease still stands, atomically."""
+        return self._opened()._update(key, settling)
+
+    async def _apeek(self, key: str) -> Slot:
+        """Same as `_peek`, asynchronously."""
+        return await self._run(self._peek, key)
+
+    async def _aclaim(self, key: str, claiming: Claiming) -> Claim:
+        """Same as `_claim`, asynchronously."""
+        return await self._run(self._claim, key, claiming)
+
+    async def _asettle(self, key: str, settling: Filling | Releasing) -> bool:
+        """Same as `_settle`, asynchronously."""
+        return await self._run(self._settle, key, settling)
+
+    def _wrapped(self, key: str, value: object) -> Any:
+        """The form in which a value is held in its place."""
+        return self._codec.encode(key, value)
+
+    def _unwrapped(self, key: str, held: Any, kind: type[Any] | None) -> Any:
+        """The value of a form that `_wrapped` gave, or of what was in the place."""
+        return self._value(key, Record(held), kind)
 
     # -- Shared steps of the operations ----------------------------------------------------------
 

@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote
 import attrs
 
 from jinpy_cache_core.codec import Codec
+from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import SerializerSpec
 from jinpy_cache_core.validation import (
@@ -47,6 +48,9 @@ class BaseCacheBackendConfig:
         secret: Signs what `"pickle"` writes to a shared store (HMAC-SHA256, bound to the key).
         allow_unsigned_pickle: Read pickles that anyone could have written. Whoever can write to
             the store can then run code in this process.
+        options: How entries are computed, kept and renewed by `get_or_set` and `@cached`, where a
+            call does not say; an `EntryOptions` or a table of its fields.
+        statistics: Count hits and misses, see `BaseBackend.stats`; it wraps every read.
     """
 
     backend_type: ClassVar[str] = "base"
@@ -68,6 +72,8 @@ class BaseCacheBackendConfig:
     )
     secret: Secret | None = attrs.field(default=None, converter=to_secret)
     allow_unsigned_pickle: bool = attrs.field(default=False, validator=switch)
+    options: EntryOptions = attrs.field(default=NO_OPTIONS, converter=to_options)
+    statistics: bool = attrs.field(default=False, validator=switch)
 
     def __attrs_post_init__(self) -> None:
         self.codec()

@@ -27,6 +27,8 @@ SYNC_OPERATIONS = (
     "exists",
     "get",
     "get_many",
+    "get_or_set",
+    "get_or_set_many",
     "incr",
     "is_healthy",
     "pop",
@@ -37,6 +39,9 @@ SYNC_OPERATIONS = (
     "ttl",
 )
 """The names of the synchronous operations."""
+
+OBSERVATIONS = ("on", "stats")
+"""The names of what tells about a cache, on every facade."""
 
 ASYNC_OPERATIONS = tuple(f"a{name}" for name in SYNC_OPERATIONS)
 """The names of their asynchronous twins."""
@@ -128,7 +133,7 @@ class _Facade:
         return f"<{type(self).__name__} {name!r}>" if name else f"<{type(self).__name__}>"
 
 
-@_offering(*SYNC_OPERATIONS)
+@_offering(*SYNC_OPERATIONS, *OBSERVATIONS)
 class CacheClient(_Facade, CacheInterface):
     """The synchronous operations of one backend, such as `CacheManager.using` yields."""
 
@@ -136,12 +141,12 @@ class CacheClient(_Facade, CacheInterface):
         return self.exists(key)
 
 
-@_offering(*ASYNC_OPERATIONS)
+@_offering(*ASYNC_OPERATIONS, *OBSERVATIONS)
 class AsyncCacheClient(_Facade, AsyncCacheInterface):
     """The asynchronous operations of one backend, such as `CacheManager.ausing` yields."""
 
 
-@_offering(*SYNC_OPERATIONS, *ASYNC_OPERATIONS)
+@_offering(*SYNC_OPERATIONS, *ASYNC_OPERATIONS, *OBSERVATIONS)
 class Cache(_Facade, CacheInterface, AsyncCacheInterface):
     """What an application holds: one backend by name, with every operation, sync and async.
 

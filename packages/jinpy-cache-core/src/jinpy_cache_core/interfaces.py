@@ -4,16 +4,33 @@ The meaning of each operation, its units, atomicity and errors are documented on
 `jinpy_cache_core.BaseBackend`. A function that only needs a cache should ask for one of these.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar, Unpack, overload
 
+from jinpy_cache_core.loading.context import FactoryContext
+from jinpy_cache_core.loading.events import CacheEvent
+from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
+from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.ttl import TTL
 
 T = TypeVar("T")
 D = TypeVar("D")
+E = TypeVar("E", bound=CacheEvent)
 
 
-class CacheInterface:
+class ObservedInterface:
+    """What tells about a cache, for both kinds of callers."""
+
+    def stats(self) -> CacheStatistics:
+        """What the cache has done so far."""
+        raise NotImplementedError
+
+    def on(self, event: type[E], listener: Callable[[E], object]) -> Callable[[], None]:
+        """Call a listener for each event of a class; the result ends the subscription."""
+        raise NotImplementedError
+
+
+class CacheInterface(ObservedInterface):
     """The synchronous operations."""
 
     @overload
@@ -82,6 +99,58 @@ class CacheInterface:
         """Give an entry a new lifetime."""
         raise NotImplementedError
 
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[[], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[[FactoryContext], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[..., Any],
+        ttl: TTL = None,
+        *,
+        type: type[Any] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> Any:
+        """The value; if there is none, what the factory computes, once for all callers."""
+        raise NotImplementedError
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        factory: Callable[[list[str]], Mapping[str, T]],
+        ttl: TTL = None,
+        *,
+        default: Any = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> dict[str, T]:
+        """The values; the factory computes the missing ones."""
+        raise NotImplementedError
+
     def is_healthy(self) -> bool:
         """Whether the cache can be used right now."""
         raise NotImplementedError
@@ -91,7 +160,7 @@ class CacheInterface:
         raise NotImplementedError
 
 
-class AsyncCacheInterface:
+class AsyncCacheInterface(ObservedInterface):
     """The asynchronous twins: the same meaning, awaited."""
 
     @overload
@@ -158,6 +227,70 @@ class AsyncCacheInterface:
 
     async def atouch(self, key: str, ttl: TTL) -> bool:
         """Same as `touch`, asynchronously."""
+        raise NotImplementedError
+
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[], Awaitable[T]],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[FactoryContext], Awaitable[T]],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[], T] | Callable[[FactoryContext], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[..., Any],
+        ttl: TTL = None,
+        *,
+        type: type[Any] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> Any:
+        """Same as `get_or_set`, asynchronously."""
+        raise NotImplementedError
+
+    async def aget_or_set_many(
+        self,
+        keys: Iterable[str],
+        factory: Callable[[list[str]], Awaitable[Mapping[str, T]] | Mapping[str, T]],
+        ttl: TTL = None,
+        *,
+        default: Any = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        **overrides: Unpack[EntryOverrides],
+    ) -> dict[str, T]:
+        """Same as `get_or_set_many`, asynchronously."""
         raise NotImplementedError
 
     async def ais_healthy(self) -> bool:

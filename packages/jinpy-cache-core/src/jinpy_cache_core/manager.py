@@ -6,10 +6,19 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.exceptions import (
@@ -18,11 +27,16 @@ from jinpy_cache_core.exceptions import (
 )
 from jinpy_cache_core.facade import AsyncCacheClient, Cache, CacheClient, _Facade
 from jinpy_cache_core.factory import CacheBackendFactory
+from jinpy_cache_core.loading.context import FactoryContext
+from jinpy_cache_core.loading.events import CacheEvent
+from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
+from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.manager_config import CacheManagerConfig, declared
 from jinpy_cache_core.registry import backend_class
 from jinpy_cache_core.ttl import TTL
 
 D = TypeVar("D")
+E = TypeVar("E", bound=CacheEvent)
 T = TypeVar("T")
 
 DEFAULT_BACKEND = "default_memory"
@@ -88,7 +102,7 @@ class CacheManager:
             fresh: dict[str, BaseBackend] = {}
             try:
                 for one in config.backends:
-                    fresh[one.name] = CacheBackendFactory.create(one)
+                    fresh[one.name] = CacheBackendFactory.create(config.completed(one))
             except BaseException as error:
                 for failure in _closing_failures(fresh.values()):
                     error.add_note(f"Closing a backend that was built already failed: {failure!r}")
@@ -130,8 +144,8 @@ class CacheManager:
             if found is not None:
                 return found
             one = declaration.backend(wanted) if declaration and wanted else None
-            if one is not None:
-                backend = CacheBackendFactory.create(one)
+            if declaration is not None and one is not None:
+                backend = CacheBackendFactory.create(declaration.completed(one))
             elif wanted == DEFAULT_BACKEND and not self._independent:
                 memory = backend_class("memory")
                 backend = memory(memory.config_class(name=DEFAULT_BACKEND))
@@ -429,6 +443,177 @@ class CacheManager:
     async def ais_healthy(self, *, backend: str | None = None) -> bool:
         """Same as `is_healthy`, asynchronously."""
         return await self.backend(backend).ais_healthy()
+
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[[], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[[FactoryContext], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    def get_or_set(
+        self,
+        key: str,
+        factory: Callable[..., Any],
+        ttl: TTL = None,
+        *,
+        type: type[Any] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> Any:
+        """`BaseBackend.get_or_set` of the backend named, by default of the default one."""
+        return self.backend(backend).get_or_set(
+            key,
+            factory,
+            ttl,
+            type=type,
+            options=options,
+            force_refresh=force_refresh,
+            **overrides,
+        )
+
+    def get_or_set_many(
+        self,
+        keys: Iterable[str],
+        factory: Callable[[list[str]], Mapping[str, T]],
+        ttl: TTL = None,
+        *,
+        default: Any = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> dict[str, T]:
+        """`BaseBackend.get_or_set_many` of the backend named, by default of the default one."""
+        return self.backend(backend).get_or_set_many(
+            keys,
+            factory,
+            ttl,
+            default=default,
+            options=options,
+            force_refresh=force_refresh,
+            **overrides,
+        )
+
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[], Awaitable[T]],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[FactoryContext], Awaitable[T]],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    @overload
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[[], T] | Callable[[FactoryContext], T],
+        ttl: TTL = None,
+        *,
+        type: type[T] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> T: ...
+    async def aget_or_set(
+        self,
+        key: str,
+        factory: Callable[..., Any],
+        ttl: TTL = None,
+        *,
+        type: type[Any] | None = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> Any:
+        """Same as `get_or_set`, asynchronously."""
+        return await self.backend(backend).aget_or_set(
+            key,
+            factory,
+            ttl,
+            type=type,
+            options=options,
+            force_refresh=force_refresh,
+            **overrides,
+        )
+
+    async def aget_or_set_many(
+        self,
+        keys: Iterable[str],
+        factory: Callable[[list[str]], Awaitable[Mapping[str, T]] | Mapping[str, T]],
+        ttl: TTL = None,
+        *,
+        default: Any = None,
+        options: EntryOptions | None = None,
+        force_refresh: bool = False,
+        backend: str | None = None,
+        **overrides: Unpack[EntryOverrides],
+    ) -> dict[str, T]:
+        """Same as `get_or_set_many`, asynchronously."""
+        return await self.backend(backend).aget_or_set_many(
+            keys,
+            factory,
+            ttl,
+            default=default,
+            options=options,
+            force_refresh=force_refresh,
+            **overrides,
+        )
+
+    def stats(self, *, backend: str | None = None) -> CacheStatistics:
+        """`BaseBackend.stats` of the backend named, by default of the default one."""
+        return self.backend(backend).stats()
+
+    def on(
+        self,
+        event: type[E],
+        listener: Callable[[E], object],
+        *,
+        backend: str | None = None,
+    ) -> Callable[[], None]:
+        """`BaseBackend.on` of the backend named, by default of the default one."""
+        return self.backend(backend).on(event, listener)
 
 
 def get_cache_manager() -> CacheManager:

@@ -11,6 +11,7 @@ import attrs
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.sources import BackendSource, read_backend
 from jinpy_cache_core.structuring import Problems, structure_fields
 from jinpy_cache_core.validation import switch
@@ -65,11 +66,14 @@ class CacheManagerConfig:
         backends: Configurations, or URLs of them, with distinct names.
         default_backend: The name used where none is given; by default that of the first.
         enable_singleton: Whether this is for the process-wide manager.
+        options: How entries are computed, kept and renewed, where neither a backend nor a call
+            says; an `EntryOptions` or a table of its fields.
     """
 
     backends: tuple[BaseCacheBackendConfig, ...] = attrs.field(converter=_configs, default=())
     default_backend: str | None = None
     enable_singleton: bool = attrs.field(default=True, validator=switch)
+    options: EntryOptions = attrs.field(default=NO_OPTIONS, converter=to_options)
 
     def __attrs_post_init__(self) -> None:
         problems = Problems()
@@ -77,6 +81,11 @@ class CacheManagerConfig:
         problems.raise_if_any("The cache configuration")
         if self.enable_singleton:
             declared.set(self)
+
+    def completed(self, config: BaseCacheBackendConfig) -> BaseCacheBackendConfig:
+        """The configuration of a backend, with these options where it says nothing."""
+        options = config.options.over(self.options)
+        return config if options == config.options else config.evolve(options=options)
 
     @property
     def default_name(self) -> str | None:

@@ -1,0 +1,140 @@
+"""Work that goes on when nobody waits for it any more: bounded, and drained at the end.
+
+A thread is started for each piece of work of a synchronous caller, a task for each of an
+asynchronous one, on that caller's loop. The threads are daemons: a factory that hangs must not keep
+the interpreter from ending.
+"""
+
+import asyncio
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from jinpy_cache_core.loading.flights import running_loop
+
+MOST_AT_ONCE = 64
+"""How many pieces of background work one backend has under way; more are refused."""
+
+DRAIN_SECONDS = 10.0
+"""How long closing a backend waits for its background work."""
+
+
+class Background:
+    """The background work of one backend.
+
+    Args:
+        name: The backend's, for the names of threads.
+        most: How much may be under way at once.
+    """
+
+    def __init__(self, name: str, most: int = MOST_AT_ONCE) -> None:
+        self._name = name
+        self._most = most
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._changed = threading.Condition()
+        self._threads = 0
+        self._tasks: dict[asyncio.Task[None], asyncio.AbstractEventLoop] = {}
+        self._closed = False
+
+    def _open(self) -> None:
+        if self._pid != os.getpid():  # in a forked child: the parent's work is not ours
+            self._renew()
+
+    def in_thread(self, work: Callable[[], None]) -> bool:
+        """Start a thread for work that handles its own errors; False if there is no room."""
+        self._open()
+        with self._changed:
+            if not self._has_room():
+                return False
+            self._threads += 1
+        context = contextvars.copy_context()
+        name = f"jinpy-cache-{self._name}-background"
+        thread = threading.Thread(target=self._run, args=(context, work), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads to be had, or the interpreter is ending
+            self._thread_ended()
+            return False
+        return True
+
+    def _run(self, context: contextvars.Context, work: Callable[[], None]) -> None:
+        try:
+            context.run(work)
+        finally:
+            self._thread_ended()
+
+    def _thread_ended(self) -> None:
+        with self._changed:
+            self._threads -= 1
+            self._changed.notify_all()
+
+    def in_task(
+        self,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        ended: Callable[[], None] | None = None,
+    ) -> bool:
+        """Start a task of the running loop likewise; `ended` is called even if it never ran."""
+        self._open()
+        loop = asyncio.get_running_loop()
+        with self._changed:
+            if not self._has_room():
+                return False
+            task = loop.create_task(work(), name=f"jinpy-cache-{self._name}-background")
+            self._tasks[task] = loop
+        task.add_done_callback(self._task_ended)
+        if ended is not None:
+            task.add_done_callback(lambda _: ended())
+        return True
+
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        with self._changed:
+            self._tasks.pop(task, None)
+            self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return not self._closed and len(self) < self._most
+
+    def __len__(self) -> int:
+        return self._threads + len(self._tasks)
+
+    def drain(self, seconds: float = DRAIN_SECONDS) -> int:
+        """Refuse more work and wait for what is under way; how much of it was not waited for.
+
+        Tasks of a loop that runs in the calling thread cannot go on meanwhile: they are cancelled.
+        """
+        self._open()
+        own = running_loop()
+        until = time.monotonic() + seconds
+        with self._changed:
+            self._closed = True
+            for task, loop in list(self._tasks.items()):
+                if loop is own:
+                    task.cancel()
+            while self._others(own) and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+            return self._others(own)
+
+    async def adrain(self, seconds: float = DRAIN_SECONDS) -> int:
+        """Same as `drain`, asynchronously; tasks of the running loop are waited for as well."""
+        self._open()
+        own = asyncio.get_running_loop()
+        with self._changed:
+            self._closed = True
+            tasks = [task for task, loop in self._tasks.items() if loop is own]
+        until = time.monotonic() + seconds
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        if not len(self):
+            return 0
+        return await asyncio.to_thread(self.drain, max(0.0, until - time.monotonic()))
+
+    def _others(self, own: asyncio.AbstractEventLoop | None) -> int:
+        # A loop that was closed ended its tasks without telling; they are not under way.
+        alive = sum(loop is not own and not loop.is_closed() for loop in self._tasks.values())
+        return self._threads + alive

@@ -1,0 +1,123 @@
+"""The two functions that run a plan: one blocks, one awaits."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from jinpy_cache_core.exceptions import CacheValueTypeError, shown_key
+from jinpy_cache_core.loading.background import Background
+from jinpy_cache_core.loading.flights import aloft, running_loop
+from jinpy_cache_core.loading.steps import Ask, Compute, Pause, Plan, Step, Wait
+
+T = TypeVar("T")
+
+
+def run(plan: Plan[T], background: Background, pause: Callable[[float], None] = time.sleep) -> T:
+    """Run a plan in this thread.
+
+    Args:
+        plan: What to do.
+        background: Where spawned plans run.
+        pause: Blocks for so many seconds; injected by tests.
+    """
+    outcome: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            step = plan.send(outcome) if failure is None else plan.throw(failure)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        outcome = failure = None
+        try:
+            outcome = _carry_out(step, background, pause)
+        except BaseException as error:  # noqa: BLE001 - the plan decides what to do about it
+            failure = error
+
+
+def _carry_out(step: Step, background: Background, pause: Callable[[float], None]) -> Any:
+    if isinstance(step, Ask):
+        return step.call(*step.arguments)
+    if isinstance(step, Compute):
+        return _computed(step)
+    if isinstance(step, Wait):
+        loop = step.flight.loop
+        if loop is not None and loop is running_loop():  # its task cannot go on while we block
+            return True if step.flight.landed else None
+        return step.flight.wait(step.seconds)
+    if isinstance(step, Pause):
+        return pause(step.seconds)
+    plan = step.plan
+    if step.flight is not None:
+        step.flight.loop = None
+    started = background.in_thread(lambda: run(plan, background, pause))
+    if not started:
+        plan.close()
+    return started
+
+
+def _computed(step: Compute) -> Any:
+    before = aloft.set((*aloft.get(), *step.parts))
+    try:
+        value = step.call()
+    finally:
+        aloft.reset(before)
+    if inspect.iscoroutine(value):
+        value.close()
+        key = step.parts[0][1].key
+        message = (
+            f"The factory of {shown_key(key)} returned a coroutine, which cannot be awaited here. "
+            "Await aget_or_set instead of calling get_or_set."
+        )
+        raise CacheValueTypeError(message, key=key)
+    return value
+
+
+async def arun(plan: Plan[T], background: Background) -> T:
+    """Same as `run`, asynchronously, in this task; cancelling it reaches the plan."""
+    outcome: Any = None
+    failure: BaseException | None = None
+    while True:
+        try:
+            step = plan.send(outcome) if failure is None else plan.throw(failure)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        outcome = failure = None
+        try:
+            outcome = await _acarry_out(step, background)
+        except GeneratorExit:
+            plan.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 - the plan decides what to do about it
+            failure = error
+
+
+async def _acarry_out(step: Step, background: Background) -> Any:
+    if isinstance(step, Ask):
+        return await step.acall(*step.arguments)
+    if isinstance(step, Compute):
+        return await _acomputed(step)
+    if isinstance(step, Wait):
+        return await step.flight.await_landing(step.seconds)
+    if isinstance(step, Pause):
+        return await asyncio.sleep(step.seconds)
+    plan = step.plan
+    ended = None if step.flight is None else step.flight.land
+    started = background.in_task(lambda: arun(plan, background), ended)
+    if not started:
+        plan.close()
+    return started
+
+
+async def _acomputed(step: Compute) -> Any:
+    before = aloft.set((*aloft.get(), *step.parts))
+    try:
+        value = step.call()
+        return await value if inspect.isawaitable(value) else value
+    finally:
+        with suppress(ValueError):  # thrown away in another context than it ran in
+            aloft.reset(before)

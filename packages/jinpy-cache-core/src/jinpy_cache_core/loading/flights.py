@@ -1,0 +1,167 @@
+"""One computation under way, and everyone in this process who waits for it.
+
+Threads wait on an event, tasks on a future of their own loop, which is woken from whatever thread
+the computation ends in. Nobody who waits can disturb the flight: a task that is cancelled, or a
+thread that has waited long enough, just leaves.
+"""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+from jinpy_cache_core.envelope import LEASE_SIZE
+from jinpy_cache_core.exceptions import CacheReentryError, shown_key
+from jinpy_cache_core.sentinels import MISSING
+
+
+class Flight:
+    """The computation of one value.
+
+    Args:
+        key: What is computed.
+
+    Attributes:
+        token: The generation it computes for.
+        loop: The event loop whose task computes it; `None` for a thread.
+        landed: Whether it is over.
+        payload: The encoded value, once it is over; `MISSING` if it gave up.
+        error: Why it gave up, if it did.
+        observed: Whether the caller who began it still waits and will report the error.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.token = secrets.token_bytes(LEASE_SIZE)
+        self.loop = running_loop()
+        self.landed = False
+        self.payload: Any = MISSING
+        self.error: BaseException | None = None
+        self.observed = True
+        self._lock = threading.Lock()
+        self._waiting: list[Callable[[], object]] = []
+
+    def land(self, payload: Any = MISSING, error: BaseException | None = None) -> None:
+        """End it, with an encoded value or without, and wake everyone; only the first time."""
+        with self._lock:
+            if self.landed:
+                return
+            self.payload, self.error = payload, error
+            self.landed = True
+            waiting, self._waiting = self._waiting, []
+        for wake in waiting:
+            wake()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until it is over, for so many seconds at most; whether it is."""
+        event = threading.Event()
+        if self._join(event.set):
+            event.wait(min(seconds, threading.TIMEOUT_MAX))
+            self._leave(event.set)
+        return self.landed
+
+    async def await_landing(self, seconds: float) -> bool:
+        """Same as `wait`, asynchronously."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # that loop is closed, so nobody waits there any more
+                loop.call_soon_threadsafe(_resolve, future)
+
+        if self._join(wake):
+            try:
+                limit = None if seconds > threading.TIMEOUT_MAX else seconds
+                await asyncio.wait([future], timeout=limit)
+            finally:
+                self._leave(wake)
+                future.cancel()
+        return self.landed
+
+    def _join(self, wake: Callable[[], object]) -> bool:
+        with self._lock:
+            if not self.landed:
+                self._waiting.append(wake)
+            return not self.landed
+
+    def _leave(self, wake: Callable[[], object]) -> None:
+        with self._lock:
+            if wake in self._waiting:
+                self._waiting.remove(wake)
+
+
+class Flights:
+    """The computations of one backend in this process, by their token.
+
+    Only who asks the store for the token finds a flight, so nobody joins one that began before
+    an invalidation that came before them.
+    """
+
+    def __init__(self) -> None:
+        self._by_token: dict[bytes, Flight] = {}
+        self._pid = os.getpid()
+
+    def begin(self, key: str) -> Flight:
+        """A flight that is findable before its token is; end it with `end`."""
+        if self._pid != os.getpid():  # in a forked child: the parent's flights land elsewhere
+            self._by_token, self._pid = {}, os.getpid()
+        flight = Flight(key)
+        self._by_token[flight.token] = flight
+        return flight
+
+    def lead(self, flight: Flight, token: bytes) -> None:
+        """Let a flight compute for another generation than its own: its lead was taken over."""
+        if flight.token != token:
+            self.end(flight)
+            flight.token = token
+            self._by_token[token] = flight
+
+    def find(self, token: bytes) -> Flight | None:
+        """The flight of this process that computes for a generation."""
+        return self._by_token.get(token) if self._pid == os.getpid() else None
+
+    def end(self, flight: Flight) -> None:
+        """Let it be found no more."""
+        if self._by_token.get(flight.token) is flight:
+            del self._by_token[flight.token]
+
+    def __len__(self) -> int:
+        return len(self._by_token)
+
+    def refuse_reentry(self, key: str) -> None:
+        """Make sure that the caller is not part of the computation of this very key.
+
+        Raises:
+            CacheReentryError: It is; it would wait for itself.
+        """
+        for flights, flight, _ in aloft.get():
+            if flights is self and flight.key == key and not flight.landed:
+                message = (
+                    f"The factory of {shown_key(key)} asked the cache for that key itself, and "
+                    "would have waited for itself. Compute the value without the cache, or under "
+                    "another key."
+                )
+                raise CacheReentryError(message, key=key)
+
+
+aloft: ContextVar[tuple[tuple[Flights, Flight, Any], ...]] = ContextVar(
+    "jinpy_cache_aloft", default=()
+)
+"""The computations that the running code is part of, the innermost last, each with its context."""
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop that runs in this thread, if one does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _resolve(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

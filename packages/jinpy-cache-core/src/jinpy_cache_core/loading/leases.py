@@ -1,0 +1,132 @@
+"""Who may compute a value, and whose value is stored: decisions about one slot.
+
+The rule that makes invalidation win: a token is drawn when a slot has no lease, that is, after the
+last invalidation; a value is stored only where the token under which it was computed still stands.
+Whoever computes under that token began after it was drawn, so it does not matter who leads: a lead
+may be taken over from one that died or is slow without costing the slow one its value.
+
+Each class is a `Decision`: called with the stored record and the time, atomically.
+"""
+
+from enum import Enum
+
+import attrs
+
+from jinpy_cache_core.records import UNCHANGED, Change, Record
+from jinpy_cache_core.slots import Held, Lease, Slot, slot_of
+
+
+class Standing(Enum):
+    """What a claim came to."""
+
+    FOUND = "found"
+    LEAD = "lead"
+    FOLLOW = "follow"
+
+
+class Reason(Enum):
+    """Why a value is wanted."""
+
+    MISS = "there is none"
+    REFRESH = "it should be renewed"
+    FORCE = "whatever is there or under way is too old"
+
+
+@attrs.frozen
+class Claim:
+    """The answer to a claim.
+
+    Attributes:
+        standing: The value was found, or the caller computes it, or follows who computes it.
+        token: The generation to compute or wait for; empty when the value was found.
+        held: The value there is: fresh when it was found, else perhaps a stale one.
+    """
+
+    standing: Standing
+    token: bytes = b""
+    held: Held | None = None
+
+
+@attrs.frozen
+class Claiming:
+    """Ask for a value or for the right to compute it.
+
+    Attributes:
+        token: What the generation is called if it begins here.
+        takeover_age: Seconds after which somebody else's lead is taken over; 0 at once.
+        reason: Why the value is wanted.
+        renewing: The start time of the value that should be renewed; another one is good enough.
+    """
+
+    token: bytes
+    takeover_age: float
+    reason: Reason = Reason.MISS
+    renewing: float | None = None
+
+    def __call__(self, record: Record | None, now: float) -> tuple[Change, Claim]:
+        """Decide; the change only ever adds or renews a lease."""
+        slot = slot_of(record, now)
+        if self._is_good(slot.fresh(now)):
+            return UNCHANGED, Claim(Standing.FOUND, held=slot.held)
+        lease = slot.lease
+        if lease is None or self.reason is Reason.FORCE:
+            token = self.token
+        elif now - lease.since < self.takeover_age:
+            return UNCHANGED, Claim(Standing.FOLLOW, lease.token, slot.held)
+        else:
+            token = lease.token
+        led = Slot(slot.held, Lease(token, now)).record()
+        return led, Claim(Standing.LEAD, token, slot.held)
+
+    def _is_good(self, fresh: Held | None) -> bool:
+        if fresh is None or self.reason is Reason.FORCE:
+            return False
+        return self.reason is Reason.MISS or fresh.start != self.renewing
+
+
+@attrs.frozen
+class Filling:
+    """Store a computed value, if its generation still stands.
+
+    Attributes:
+        token: The generation that it was computed under.
+        held: The value with its deadlines counted from zero; `None` to remove what is there.
+    """
+
+    token: bytes
+    held: Held | None
+
+    def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
+        """Decide; whether it was stored."""
+        if not _stands(slot_of(record, now), self.token):
+            return UNCHANGED, False
+        if self.held is None:
+            return None, True
+        return Slot(self.held.moved(now + self.held.soft_deadline)).record(), True
+
+
+@attrs.frozen
+class Releasing:
+    """Give up the lead without a value; a stale one stays, perhaps as a fresh one for a while.
+
+    Attributes:
+        token: The generation that is given up.
+        backoff: Seconds for which the stale value is served before anyone tries again.
+    """
+
+    token: bytes
+    backoff: float = 0.0
+
+    def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
+        """Decide; whether there was something to give up."""
+        slot = slot_of(record, now)
+        if not _stands(slot, self.token):
+            return UNCHANGED, False
+        held = slot.held
+        if held is not None and self.backoff and not held.fresh(now):
+            held = held.stretched(now + self.backoff)
+        return Slot(held).record(), True
+
+
+def _stands(slot: Slot, token: bytes) -> bool:
+    return slot.lease is not None and slot.lease.token == token

@@ -1,0 +1,156 @@
+"""Several values at once: the factory gets only the keys that nobody has and nobody computes."""
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from jinpy_cache_core.exceptions import CacheReentryError, CacheValueTypeError
+from jinpy_cache_core.loading.context import FactoryContext
+from jinpy_cache_core.loading.events import FactoryFailed
+from jinpy_cache_core.loading.flights import Flight
+from jinpy_cache_core.loading.leases import Claim, Reason, Standing
+from jinpy_cache_core.loading.options import Policy
+from jinpy_cache_core.loading.plans import Plans, Request
+from jinpy_cache_core.loading.steps import Compute, Plan
+from jinpy_cache_core.sentinels import MISSING
+
+ManyFactory = Callable[[list[str]], Any]
+"""Takes the missing keys and returns a mapping of those that have values, or an awaitable."""
+
+Leads = dict[str, tuple[Flight, Claim]]
+
+
+def load_many(
+    plans: Plans, keys: list[str], factory: ManyFactory, policy: Policy, *, force: bool
+) -> Plan[dict[str, Any]]:
+    """Claim every key, compute those that the caller leads at once, then wait for the others.
+
+    Nobody waits while they lead, so callers with overlapping keys cannot block each other.
+
+    Args:
+        plans: Of the backend.
+        keys: Those that were not found.
+        factory: Takes the keys to compute.
+        policy: For all of them; timeouts and early renewal are for single keys.
+        force: Whether values that are there do not count.
+
+    Returns:
+        The values by key; what the factory left out is left out.
+    """
+    values: dict[str, Any] = {}
+    leads: Leads = {}
+    others: list[str] = []
+    requests = {key: _single(key, factory, policy, force=force) for key in keys}
+    try:
+        for key, request in requests.items():
+            plans.flights.refuse_reentry(key)
+            reason = Reason.FORCE if force else Reason.MISS
+            flight, claim = yield from plans.claim(request, reason, plans.patience(policy))
+            if claim.standing is Standing.LEAD:
+                leads[key] = flight, claim
+            else:
+                others.append(key)
+        if leads:
+            values.update((yield from _lead(plans, requests, leads, factory)))
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        for flight, _ in leads.values():
+            if not flight.landed:
+                yield from plans.give_up(flight)
+                flight.land(error=error)
+        raise
+    finally:
+        for flight, _ in leads.values():
+            plans.flights.end(flight)
+            flight.land()
+    for key in others:
+        value = yield from plans.load(requests[key])
+        if value is not MISSING:
+            values[key] = value
+    return values
+
+
+def _lead(
+    plans: Plans, requests: dict[str, Request], leads: Leads, factory: ManyFactory
+) -> Plan[dict[str, Any]]:
+    contexts = {
+        key: FactoryContext(key, requests[key].policy.seconds, lambda: MISSING) for key in leads
+    }
+    start, began = plans.now(), plans.timer()
+    parts = tuple((plans.flights, leads[key][0], contexts[key]) for key in leads)
+    try:
+        computed = yield Compute(functools.partial(factory, list(leads)), parts)
+    except Exception as error:
+        stale = yield from _failed(plans, requests, leads, error)
+        if stale is None:
+            raise
+        return stale
+    found = _checked(computed)
+    cost = max(0.0, plans.timer() - began) / len(leads)
+    values: dict[str, Any] = {}
+    for key, (flight, claim) in leads.items():
+        if key not in found:
+            yield from plans.give_up(flight)
+            flight.land()
+            continue
+        values[key] = found[key]
+        payload = yield from plans.store(
+            requests[key], flight, contexts[key], claim.held, found[key], (start, cost)
+        )
+        flight.land(payload)
+    return values
+
+
+def _failed(
+    plans: Plans, requests: dict[str, Request], leads: Leads, error: Exception
+) -> Plan[dict[str, Any] | None]:
+    """Serve stale values, if every key has one that may be."""
+    plans.counters.add("errors")
+    plans.events.tell(FactoryFailed, key=next(iter(leads)), error=error, background=False)
+    if isinstance(error, CacheReentryError):
+        return None
+    stale = {key: plans.stand_in(requests[key], claim.held) for key, (_, claim) in leads.items()}
+    if any(held is None for held in stale.values()):
+        return None
+    values: dict[str, Any] = {}
+    for key, held in stale.items():
+        if held is not None:
+            flight = leads[key][0]
+            values[key] = yield from plans.serve_for_a_while(requests[key], flight, held)
+    return values
+
+
+def _single(key: str, factory: ManyFactory, policy: Policy, *, force: bool) -> Request:
+    """The request of one of many keys, for when its leader has given up."""
+
+    def compute(context: FactoryContext) -> Any:
+        found = factory([key])
+        if inspect.isawaitable(found):
+            return _awaited(cast("Awaitable[object]", found), context)
+        return _picked(found, context)
+
+    return Request(key, compute, policy, force=force)
+
+
+async def _awaited(found: Awaitable[object], context: FactoryContext) -> Any:
+    return _picked(await found, context)
+
+
+def _picked(found: object, context: FactoryContext) -> Any:
+    values = _checked(found)
+    if context.key in values:
+        return values[context.key]
+    context.skip()
+    return MISSING
+
+
+def _checked(found: object) -> Mapping[str, Any]:
+    if isinstance(found, Mapping):
+        return cast("Mapping[str, Any]", found)
+    message = (
+        "The factory of get_or_set_many takes a list of keys and returns a mapping of key to value,"
+        f" not {type(found).__name__}."
+    )
+    raise CacheValueTypeError(message)

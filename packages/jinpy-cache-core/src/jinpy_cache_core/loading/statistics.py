@@ -1,0 +1,68 @@
+"""What a cache has done so far, in numbers."""
+
+import threading
+
+import attrs
+
+
+@attrs.frozen(kw_only=True)
+class CacheStatistics:
+    """A snapshot of the counters of one backend in this process.
+
+    Attributes:
+        hits: Reads that found a value; `None` unless the backend is configured with
+            `statistics=True`, as counting them costs each of them something.
+        misses: Reads that found none; `None` likewise.
+        stale_hits: How often a value past its ttl was served.
+        fills: Values that were computed and stored.
+        refused_fills: Values that were computed and not stored, as their key was invalidated
+            meanwhile.
+        fill_seconds: Seconds spent computing the values that were stored.
+        errors: How often a factory raised.
+        background_errors: How many of those nobody was waiting for.
+        timeouts: How often a caller stopped waiting for a factory.
+        evictions: Entries that had to go to make room; `None` where the backend does not count.
+    """
+
+    hits: int | None = None
+    misses: int | None = None
+    stale_hits: int = 0
+    fills: int = 0
+    refused_fills: int = 0
+    fill_seconds: float = 0.0
+    errors: int = 0
+    background_errors: int = 0
+    timeouts: int = 0
+    evictions: int | None = None
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Hits among reads, 0 to 1; `None` if reads are not counted or there were none."""
+        if self.hits is None or self.misses is None or not self.hits + self.misses:
+            return None
+        return self.hits / (self.hits + self.misses)
+
+    @property
+    def seconds_saved(self) -> float | None:
+        """Hits times what a fill took on average; `None` if reads are not counted."""
+        if self.hits is None:
+            return None
+        return self.hits * self.fill_seconds / self.fills if self.fills else 0.0
+
+
+class Counters:
+    """Counters that any thread may raise; everything here is off the path of a hit."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: dict[str, float] = {}
+
+    def add(self, name: str, amount: float = 1) -> None:
+        """Raise a counter of `CacheStatistics`."""
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + amount
+
+    def snapshot(self) -> dict[str, float]:
+        """All that were ever raised."""
+        with self._lock:
+            return dict(self._counts)
