@@ -293,6 +293,18 @@ class FileCacheBackend(BaseBackend):
         left = deadline - self._now()
         return left if left > 0 else None
 
+    def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Count up: see `BaseBackend.incr`. One transaction, exact across processes."""
+        try:
+            key = check_key(key)
+            amount = check_amount(amount)
+            seconds = self._seconds(ttl)
+            if self._closed:
+                raise self._closed_error()
+            return self._store.count(key, amount, seconds)
+        except Exception as error:  # noqa: BLE001 - as in `reporting`
+            self._raise_mapped(error, CacheOperation.INCR, key)
+
     def _values_of(self, keys: list[str], default: object) -> dict[str, Any]:
         values: dict[str, Any] = dict.fromkeys(keys, default)
         decode = self._decode

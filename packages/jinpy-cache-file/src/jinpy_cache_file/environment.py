@@ -42,6 +42,7 @@ MAX_READERS: Final = 250
 _LOCK_BYTES: Final = 16384
 _RESERVE_BYTES: Final = 65536
 _SMALLEST_MAP: Final = 1 << 20
+_MAP_STEP: Final = 1 << 16
 _UNREACHABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 _log = logging.getLogger("jinpy_cache_file")
@@ -145,10 +146,10 @@ class Environment:
                 self.map_size = max(self.map_size, resized.info()["map_size"])
 
     def grow_map(self, full: lmdb.Environment) -> None:
-        """Give a full map an eighth more, so that an eviction can be written down."""
+        """Give a full map a little more, so that an eviction can be written down."""
         with self._mutex:
             if self.lmdb is full:
-                self.map_size = full.info()["map_size"] * 9 // 8 // 65536 * 65536 + 65536
+                self.map_size = full.info()["map_size"] + _MAP_STEP
                 full.set_mapsize(self.map_size)
 
     def spend_reserve(self) -> bool:

@@ -62,9 +62,14 @@ class Bounds:
     max_bytes: int
 
     def exceeded(self, ledger: Ledger) -> bool:
-        """Whether something must go."""
-        return ledger.total_bytes > self.max_bytes or (
-            self.max_entries is not None and ledger.entries > self.max_entries
+        """Whether something must go.
+
+        An eighth of the map stays free of records: LMDB writes new pages before it frees old ones.
+        """
+        return (
+            ledger.total_bytes > self.max_bytes
+            or ledger.tree_bytes > self.max_bytes - self.max_bytes // 8
+            or (self.max_entries is not None and ledger.entries > self.max_entries)
         )
 
     def near(self, ledger: Ledger) -> bool:

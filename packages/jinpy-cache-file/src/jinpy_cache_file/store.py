@@ -18,6 +18,7 @@ import contextlib
 import errno
 import math
 import struct
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -58,6 +59,7 @@ _ATTEMPTS: Final = 8
 _LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds after which the files are checked for having been replaced."""
 
+_EVICTED_FROM_FULL: Final = 64
 _CHUNK: Final = 1000
 _SCAN_CHUNK: Final = 512
 
@@ -240,6 +242,11 @@ class Store:
         result: T = self.writing(self.tree.change, key, tree_key, decide, removes=removes)
         return result
 
+    def count(self, key: str, amount: int, seconds: float) -> int:
+        """Count up, in one transaction."""
+        total: int = self.writing(self.tree.count, key, self.space.tree_key(key), amount, seconds)
+        return total
+
     def store(self, key: str, payload: bytes, seconds: float) -> None:
         """Store a payload for some seconds; zero removes. A large one is written out first."""
         tree_key = self.space.tree_key(key)
@@ -398,11 +405,19 @@ class Store:
         opened = environment.lmdb
         if opened is not None and (environment.readonly or environment.replaced()):
             environment.reopen(opened)
-        environment.current()
+        ledger = self._stored_ledger(environment.current())
+        if ledger is not None:
+            self.tree.noting = self.tree.bounds.near(ledger)
         if self._reserve_spent:
             environment.keep_reserve()
             self._reserve_spent = False
         self._looked = now
+
+    def _stored_ledger(self, opened: lmdb.Environment) -> Ledger | None:
+        with contextlib.suppress(lmdb.Error), opened.begin() as txn:
+            stored = txn.get(self.space.ledger)
+            return Ledger() if stored is None else Ledger.unpack(stored)
+        return None
 
     def _recover(
         self, opened: lmdb.Environment, error: lmdb.Error, attempt: int, *, removes: bool
@@ -414,7 +429,7 @@ class Store:
         if environment.lmdb is not opened:
             return
         if isinstance(error, lmdb.MapFullError):
-            self._relieve(opened, attempt)
+            self._relieve(opened)
         elif isinstance(error, lmdb.MapResizedError):
             environment.adopt_map(opened)
         elif isinstance(error, lmdb.ReadersFullError):
@@ -429,30 +444,46 @@ class Store:
         elif error.code > 0:
             raise error
 
-    def _relieve(self, opened: lmdb.Environment, attempt: int) -> None:
-        """Make room in a full map: forget dead readers, evict an eighth, at last let it grow."""
+    def _relieve(self, opened: lmdb.Environment) -> None:
+        """Make room in a full map: forget dead readers, evict a few entries.
+
+        LMDB writes new pages before it frees old ones, so in a full map there is room for small
+        transactions only, of one entry at first; without room even for that, it grows a little.
+        """
         opened.reader_check()
-        if attempt:
-            self.environment.grow_map(opened)
-            return
+        step, evicted = 1, 0
+        while evicted < _EVICTED_FROM_FULL:
+            try:
+                entries = self._evict(opened, step)
+            except lmdb.MapFullError:
+                if step == 1:
+                    self.environment.grow_map(opened)
+                step = 1
+                continue
+            if not entries:
+                return
+            evicted += step
+            step *= 2
+
+    def _evict(self, opened: lmdb.Environment, count: int) -> int:
+        """Evict some entries in a transaction of their own; how many are left."""
         lock = self.environment.lock
         lock.acquire(self._patience)
         try:
             writing = Writing(opened.begin(write=True), self._now())
             try:
                 ledger = self.tree.ledger(writing)
-                target = Bounds(None, ledger.total_bytes * 7 // 8)
+                target = Bounds(max(ledger.entries - count, 0), sys.maxsize)
                 self.tree.evict(writing, ledger, target)
                 writing.txn.put(self.space.ledger, ledger.pack())
                 writing.txn.commit()
             except BaseException:
-                writing.txn.abort()
+                self._undo(writing)
                 raise
-        except lmdb.MapFullError:
-            return
+            self._settle(writing)
+            return ledger.entries
         finally:
             lock.release()
-        self._settle(writing)
 
     def _undo(self, writing: Writing) -> None:
         with contextlib.suppress(lmdb.Error):

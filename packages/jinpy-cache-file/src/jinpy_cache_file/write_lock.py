@@ -74,7 +74,7 @@ class WriteLock:
             CacheTimeoutError: Somebody else kept it all the time.
             LockClosedError: It was closed, or its file cannot be opened.
         """
-        if not self._thread.acquire(blocking=False) and not self._thread.acquire(timeout=timeout):
+        if not self._thread.acquire(False) and not self._thread.acquire(timeout=timeout):
             raise _held(self.path, timeout)
         try:
             fcntl.flock(self.descriptor, _EXCLUSIVE)
@@ -95,7 +95,7 @@ class WriteLock:
 
     def try_acquire(self) -> bool:
         """Take the lock if nobody has it."""
-        if not self._thread.acquire(blocking=False):
+        if not self._thread.acquire(False):
             return False
         locked = False
         try:

@@ -1,0 +1,94 @@
+"""What the tests of the file backend share: a directory, backends that are closed, and programs."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jinpy_cache_core.testing import FakeClock
+from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """Where the cache of a test lives; not made yet."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The present."""
+    return FakeClock()
+
+
+@pytest.fixture
+def make(directory: Path) -> Iterator[Callable[..., FileCacheBackend]]:
+    """Build backends on the directory; they are examined and closed after the test."""
+    built: list[FileCacheBackend] = []
+
+    def make(clock: FakeClock | None = None, **settings: Any) -> FakeClock | FileCacheBackend:
+        settings = {"name": "disk", "directory": directory, **settings}
+        backend = FileCacheBackend(FileCacheConfig(**settings), clock=clock)
+        built.append(backend)
+        return backend
+
+    yield make
+    for backend in built:
+        backend.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """A test leaves no descriptor and no thread behind."""
+    descriptors, threads = open_descriptors(), threading.active_count()
+    yield
+    assert open_descriptors() == descriptors
+    assert threading.active_count() <= threads
+
+
+def open_descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a program of `programs/` that speaks through its pipes; it is gone after the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(name: str, *args: object, prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [*prefix, sys.executable, str(PROGRAMS / f"{name}.py"), *map(str, args)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Run a program of `programs/` to its end and return what it printed."""
+
+    def run(name: str, *args: object, prefix: tuple[str, ...] = ()) -> str:
+        process = start(name, *args, prefix=prefix)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        return out.strip()
+
+    return run
