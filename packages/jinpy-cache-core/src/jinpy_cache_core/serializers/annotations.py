@@ -1,10 +1,11 @@
 """What an annotation asks for: which kind of type it is, and what its parts are."""
 
+import dataclasses
 from collections import abc
-from dataclasses import is_dataclass
 from enum import Enum
 from types import NoneType, UnionType
 from typing import (
+    Annotated,
     Any,
     Final,
     Literal,
@@ -13,6 +14,7 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
+    is_typeddict,
 )
 
 import attrs
@@ -77,9 +79,26 @@ def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:
     return annotation[tuple(arguments.get(parameter, Any) for parameter in parameters)]
 
 
-def is_leaf(wanted: Any) -> bool:
-    """Whether it is a type whose values hold no others, or None."""
-    return wanted is None or (isinstance(wanted, type) and wanted in ACCEPTED)
+def init_arguments(origin: type) -> dict[str, tuple[str, bool]]:
+    """How an attrs class or dataclass is made from plain data.
+
+    Returns:
+        By field: what `__init__` calls it, and whether it needs it.
+    """
+    if attrs.has(origin):
+        return {
+            field.name: (field.alias or field.name, field.default is attrs.NOTHING)
+            for field in attrs.fields(origin)
+            if field.init
+        }
+    return {
+        field.name: (
+            field.name,
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING,
+        )
+        for field in dataclasses.fields(origin)
+        if field.init
+    }
 
 
 def is_enum(wanted: Any) -> bool:
@@ -90,7 +109,7 @@ def is_enum(wanted: Any) -> bool:
 def is_record(wanted: Any) -> bool:
     """Whether it is an attrs class or dataclass, with or without type arguments."""
     origin = origin_of(wanted)
-    return isinstance(origin, type) and (attrs.has(origin) or is_dataclass(origin))
+    return isinstance(origin, type) and (attrs.has(origin) or dataclasses.is_dataclass(origin))
 
 
 def is_open(wanted: Any) -> bool:
@@ -123,6 +142,17 @@ def is_tuple(wanted: Any) -> bool:
     return origin_of(wanted) is tuple
 
 
+def is_leaf(wanted: Any) -> bool:
+    """Whether it is a type whose values hold no others, or None."""
+    return wanted is None or (isinstance(wanted, type) and wanted in ACCEPTED)
+
+
+def is_annotated(wanted: Any) -> bool:
+    """Whether it carries remarks beside the type."""
+    return origin_of(wanted) is Annotated
+
+
 def is_class(wanted: Any) -> bool:
-    """Whether it is a class of any kind."""
-    return isinstance(origin_of(wanted), type)
+    """Whether values are instances of it; a typed dict has none."""
+    origin = origin_of(wanted)
+    return isinstance(origin, type) and not is_typeddict(origin)

@@ -41,14 +41,18 @@ PLAIN_DEPTH: Final = 900
 NARROW_DEPTH: Final = 32
 """The same inside many extensions, so that reading never overflows a thread's stack."""
 
-_TOO_DEEP: Final = "Store its parts under their own keys."
 _PLAIN: Final = frozenset((type(None), bool, float, bytes))
 _PLAIN_UNSEEN: Final = _PLAIN | {str, int}
 
 
-def room_at(extensions: int) -> int:
-    """How many plain containers may nest inside the given number of extensions."""
-    return PLAIN_DEPTH if extensions <= WIDE_EXTENSIONS else NARROW_DEPTH
+def room_inside(extensions: int) -> int:
+    """How many plain containers may nest inside one more extension than the given number.
+
+    The extension's own array is one of them.
+    """
+    if extensions >= MAX_EXTENSIONS:
+        return 0
+    return PLAIN_DEPTH if extensions < WIDE_EXTENSIONS else NARROW_DEPTH
 
 
 def hides_bytearray(value: object) -> bool:
@@ -111,9 +115,8 @@ class Lowering:
         leaf = self._leaves.get(kind)
         if leaf is not None:
             return leaf(value)
-        if room <= 0 or extensions > MAX_EXTENSIONS:
-            what = f"a {type_name(kind)} that contains itself or is nested too deeply"
-            raise Refusal(what, _TOO_DEEP)
+        if room <= 0:
+            raise _too_deep(kind)
         container = self._containers.get(kind)
         if container is not None:
             return container(value, room, extensions)
@@ -156,7 +159,9 @@ class Lowering:
 
     def _mapping(self, value: dict[object, object], extensions: int) -> Ext:
         """A dict whose keys need their types kept, as an array of keys and values in turn."""
-        room = room_at(extensions + 1)
+        room = room_inside(extensions)
+        if not room:
+            raise _too_deep(dict)
         flat: list[object] = []
         key: object = None
         for key, item in value.items():
@@ -172,7 +177,10 @@ class Lowering:
 
     def _extension_of(self, tag: int) -> Callable[[Any, int, int], Ext]:
         def extension(value: Iterable[object], _room: int, extensions: int) -> Ext:
-            items = self._items(value, room_at(extensions + 1), extensions + 1)
+            room = room_inside(extensions)
+            if not room:
+                raise _too_deep(type(value))
+            items = self._items(value, room, extensions + 1)
             return Ext(tag, packb(items, None, OPTIONS))
 
         return extension
@@ -182,8 +190,13 @@ class Lowering:
         if plan is None:
             what = f"a {type_name(kind)}"
             raise Refusal(what)
-        content = self.lower(plan.apart(value), room_at(extensions + 1) - 1, extensions + 1)
+        content = self.lower(plan.apart(value), room_inside(extensions) - 1, extensions + 1)
         return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
+
+
+def _too_deep(kind: type) -> Refusal:
+    what = f"a {type_name(kind)} that contains itself or is nested too deeply"
+    return Refusal(what, "Store its parts under their own keys.")
 
 
 def _unchanged(text: str) -> object:

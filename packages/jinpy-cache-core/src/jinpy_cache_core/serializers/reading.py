@@ -8,6 +8,7 @@ as "ext_hook failed"; what it really was is kept aside, by thread, and found aga
 
 import threading
 from collections.abc import Callable
+from operator import is_not
 from typing import Any, Final
 
 import attrs
@@ -70,7 +71,7 @@ def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> obj
 
 
 def resolved(registry: TypeRegistry, value: Any) -> Any:
-    """The value with every `Unresolved` inside it turned into an instance.
+    """The value with every `Unresolved` inside it turned into an instance; itself without any.
 
     Raises:
         CacheSerializationError: A class is not registered.
@@ -80,9 +81,12 @@ def resolved(registry: TypeRegistry, value: Any) -> Any:
         content = resolved(registry, value.content)
         return registered(registry, value.tag, value.name, content)
     if kind is dict:
-        return {resolved(registry, key): resolved(registry, item) for key, item in value.items()}
+        items = {resolved(registry, key): resolved(registry, item) for key, item in value.items()}
+        changed = any(map(is_not, items, value)) or any(map(is_not, items.values(), value.values()))
+        return items if changed else value
     if kind in _CONTAINERS:
-        return kind([resolved(registry, item) for item in value])
+        new = [resolved(registry, item) for item in value]
+        return kind(new) if any(map(is_not, new, value)) else value
     return value
 
 
@@ -116,7 +120,9 @@ class Reading:
                 decode = DECODERS.get(tag)
                 return self._container(tag, data, level + 1) if decode is None else decode(data)
             except BaseException as error:
-                _failure.error = error
+                # The innermost one: further out it is only "ext_hook failed" again.
+                if _failure.error is None:
+                    _failure.error = error
                 raise
 
         return hook

@@ -29,7 +29,9 @@ def step(key: object) -> str:
     """How a key of a mapping appears in a path."""
     if type(key) is str:
         return f".{key}" if key.isidentifier() and len(key) <= 40 else f"[{key!r:.40}]"
-    return f"[{key!r}]" if type(key) is int else f"[<{type_name(type(key))}>]"
+    if type(key) is int and -(2**64) < key < 2**64:
+        return f"[{key}]"
+    return f"[<{type_name(type(key))}>]"
 
 
 def type_name(kind: type) -> str:

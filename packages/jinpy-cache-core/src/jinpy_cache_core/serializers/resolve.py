@@ -95,7 +95,7 @@ def _named(name: str, *, shared_store: bool) -> Serializer:
         if entry_point.name == name:
             return _published(name, entry_point.load)
     names = [*_BUILT_IN, *_IN_PROCESS, *sorted({entry_point.name for entry_point in published})]
-    close = difflib.get_close_matches(name, names, n=1)
+    close = difflib.get_close_matches(name.lower(), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     message = (
         f"There is no serializer named {name!r}.{hint} Choose one of "

@@ -5,18 +5,20 @@ storage itself makes necessary: an instance's stored fields become the instance,
 JSON holds it (a dict, a member's value) becomes an attrs class, a dataclass or an enum.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum
-from itertools import repeat
-from typing import Any, Final, cast, get_args
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, get_args
 
 import cattrs
-from cattrs.gen import make_dict_structure_fn
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
 from jinpy_cache_core.serializers.annotations import (
     ACCEPTED,
     field_types,
+    init_arguments,
+    is_annotated,
     is_class,
     is_enum,
     is_iterable,
@@ -30,20 +32,23 @@ from jinpy_cache_core.serializers.annotations import (
     origin_of,
     shown_type,
 )
+from jinpy_cache_core.serializers.containers import (
+    Hook,
+    HookFor,
+    iterable_hook,
+    leaf_hook,
+    mapping_hook,
+    mismatch,
+    tuple_hook,
+)
 from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
 from jinpy_cache_core.serializers.reading import Unresolved, resolved
-from jinpy_cache_core.serializers.refusal import Refusal, step, type_name
+from jinpy_cache_core.serializers.refusal import Refusal, step
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
 
-Hook = Callable[[Any, Any], Any]
-
-_REBUILT: Final = frozenset((list, tuple, set, frozenset))
-
-
-def _mismatch(value: object, wanted: object) -> Refusal:
-    found = value.name if isinstance(value, Unresolved) else type_name(type(value))
-    return Refusal(f"a {found}", f"where {shown_type(wanted)} is wanted")
+_COERCED: Final = (str, bytes, int, float, Path)
+"""What cattrs turns anything into, subclasses included, before it asks any predicate."""
 
 
 class Structurer:
@@ -55,14 +60,16 @@ class Structurer:
 
     def __init__(self, registry: TypeRegistry = TYPES) -> None:
         self._registry = registry
-        self._converter = cattrs.Converter(forbid_extra_keys=True)
-        hooks: tuple[tuple[Callable[[Any], bool], Callable[[Any], Hook]], ...] = (
+        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+        hook_for = self._hook_for
+        hooks: tuple[tuple[Callable[[Any], bool], HookFor], ...] = (
             (is_class, self._class_hook),
             (is_open, self._open_hook),
-            (is_leaf, self._leaf_hook),
-            (is_mapping, self._mapping_hook),
-            (is_iterable, self._iterable_hook),
-            (is_tuple, self._tuple_hook),
+            (is_leaf, leaf_hook),
+            (is_annotated, self._annotated_hook),
+            (is_mapping, partial(mapping_hook, hook_for)),
+            (is_iterable, partial(iterable_hook, hook_for)),
+            (is_tuple, partial(tuple_hook, hook_for)),
             (is_record, self._record_hook),
             (is_enum, self._enum_hook),
             (is_literal, self._literal_hook),
@@ -70,6 +77,8 @@ class Structurer:
         )
         for predicate, factory in hooks:
             self._converter.register_structure_hook_factory(predicate, factory)
+        for kind in _COERCED:
+            self._converter.register_structure_hook(kind, self._uncoerced)
 
     def structure(self, value: object, kind: Any) -> Any:
         """The value as a type.
@@ -82,11 +91,9 @@ class Structurer:
             CacheSerializationError: The value is something else; the message names both.
         """
         try:
-            return self._converter.get_structure_hook(kind)(value, kind)
+            return self._hook_for(kind)(value, kind)
         except Refusal as refusal:
             problem = f"it is {refusal} {refusal.way_out}"
-        except cattrs.BaseValidationError as error:
-            problem = "; ".join(cattrs.transform_error(error, "$", _format))
         except (CacheException, MemoryError):
             raise
         except Exception as error:
@@ -100,6 +107,10 @@ class Structurer:
             "coerced; read it without type=, or overwrite the key."
         )
         raise CacheSerializationError(message) from None
+
+    def _hook_for(self, wanted: Any) -> Hook:
+        hook: Hook = self._converter.get_structure_hook(wanted)
+        return hook
 
     def _resolved(self, value: object) -> object:
         return resolved(self._registry, value)
@@ -116,23 +127,24 @@ class Structurer:
         def instance(value: Any, _: Any) -> Any:
             value = self._known(value)
             if not isinstance(value, origin):
-                raise _mismatch(value, wanted)
+                raise mismatch(value, wanted)
             return value
 
         return instance
 
+    def _uncoerced(self, value: Any, wanted: Any) -> Any:
+        if wanted in ACCEPTED:
+            return leaf_hook(wanted)(value, wanted)
+        if is_enum(wanted):
+            return self._member(wanted, value)
+        return self._class_hook(wanted)(value, wanted)
+
+    def _annotated_hook(self, wanted: Any) -> Hook:
+        bare = get_args(wanted)[0]
+        return lambda value, _: self._hook_for(bare)(value, bare)
+
     def _open_hook(self, _wanted: Any) -> Hook:
         return lambda value, _: self._resolved(value)
-
-    def _leaf_hook(self, wanted: Any) -> Hook:
-        accepted = ACCEPTED[type(None) if wanted is None else wanted]
-
-        def leaf(value: Any, _: Any) -> Any:
-            if type(value) not in accepted:
-                raise _mismatch(value, wanted)
-            return value
-
-        return leaf
 
     def _literal_hook(self, wanted: Any) -> Hook:
         allowed = get_args(wanted)
@@ -146,79 +158,37 @@ class Structurer:
                         continue
                 if type(choice) is type(value) and choice == value:
                     return value
-            raise _mismatch(value, wanted)
+            raise mismatch(value, wanted)
 
         return literal
 
     def _one_of(self, kind: type[Enum], value: object, choice: Enum) -> Enum:
         member = self._member(kind, value)
         if member is not choice:
-            raise _mismatch(value, choice)
+            raise mismatch(value, choice)
         return member
 
     def _union_hook(self, wanted: Any) -> Hook:
         # What is taken as it is comes before what plain data would be turned into.
         members = sorted(get_args(wanted), key=lambda member: is_record(member) or is_enum(member))
+        some = [member for member in members if member is not type(None)]
+        if len(some) == 1:
+            only = some[0]
+
+            def optional(value: Any, _: Any) -> Any:
+                return None if value is None else self._hook_for(only)(value, only)
+
+            return optional
 
         def union(value: Any, _: Any) -> Any:
             for member in members:
                 try:
-                    return self._converter.get_structure_hook(member)(value, member)
-                except (Refusal, cattrs.BaseValidationError):
+                    return self._hook_for(member)(value, member)
+                except Refusal:
                     continue
-            raise _mismatch(value, wanted)
+            raise mismatch(value, wanted)
 
         return union
-
-    def _mapping_hook(self, wanted: Any) -> Hook:
-        origin = origin_of(wanted)
-        key_type, item_type = get_args(wanted) or (Any, Any)
-
-        def mapping(value: Any, _: Any) -> Any:
-            if not isinstance(value, origin):
-                raise _mismatch(value, wanted)
-            key_hook = self._converter.get_structure_hook(key_type)
-            item_hook = self._converter.get_structure_hook(item_type)
-            structured: dict[Any, Any] = {}
-            changed = False
-            for key, item in value.items():
-                try:
-                    new_key, new_item = key_hook(key, key_type), item_hook(item, item_type)
-                except Refusal as refusal:
-                    refusal.path.append(step(key))
-                    raise
-                structured[new_key] = new_item
-                changed = changed or new_key is not key or new_item is not item
-            return structured if changed else value
-
-        return mapping
-
-    def _iterable_hook(self, wanted: Any) -> Hook:
-        origin = origin_of(wanted)
-        (item_type,) = get_args(wanted) or (Any,)
-
-        def iterable(value: Any, _: Any) -> Any:
-            if not isinstance(value, origin) or isinstance(value, (str, bytes, bytearray)):
-                raise _mismatch(value, wanted)
-            hook = self._converter.get_structure_hook(item_type)
-            return _rebuilt(value, repeat((hook, item_type)))
-
-        return iterable
-
-    def _tuple_hook(self, wanted: Any) -> Hook:
-        types = get_args(wanted)
-        endless = not types or types[-1] is Ellipsis
-
-        def items(value: Any, _: Any) -> Any:
-            if tuple not in type(value).__mro__:
-                raise _mismatch(value, wanted)
-            wanted_types = (types[:1] or (Any,)) * len(value) if endless else types
-            if len(value) != len(wanted_types):
-                raise _mismatch(value, wanted)
-            hook = self._converter.get_structure_hook
-            return _rebuilt(value, ((hook(each), each) for each in wanted_types))
-
-        return items
 
     def _enum_hook(self, wanted: Any) -> Hook:
         return lambda value, _: self._member(wanted, value)
@@ -233,28 +203,51 @@ class Structurer:
             value = self._known(value)
             if isinstance(value, kind):
                 return value
-            raise _mismatch(value, kind)
+            raise mismatch(value, kind)
         for member in kind:
             if type(member.value) is type(value) and member.value == value:
                 return member
-        raise _mismatch(value, kind)
+        raise mismatch(value, kind)
 
     def _record_hook(self, wanted: Any) -> Hook:
         origin = origin_of(wanted)
-        from_dict: list[Hook] = []
 
         def record(value: Any, _: Any) -> Any:
-            if type(value) is dict:
-                if not from_dict:
-                    from_dict.append(cast("Hook", make_dict_structure_fn(wanted, self._converter)))
-                return from_dict[0](value, wanted)
             if isinstance(value, origin):
                 return value
             if isinstance(value, Unresolved):
                 return self._restored(value, wanted, origin)
-            raise _mismatch(value, wanted)
+            if type(value) is dict:
+                return self._made(value, wanted, origin)  # pyright: ignore[reportUnknownArgumentType]
+            raise mismatch(value, wanted)
 
         return record
+
+    def _fields(self, stored: dict[Any, Any], wanted: Any, origin: type) -> dict[str, Any]:
+        """What was stored of each field, as the type that its annotation names."""
+        types = field_types(wanted, origin)
+        structured: dict[str, Any] = {}
+        for name, item in stored.items():
+            annotation = types.get(name, Any)
+            try:
+                structured[name] = self._hook_for(annotation)(item, annotation)
+            except Refusal as refusal:
+                refusal.path.append(step(name))
+                raise
+        return structured
+
+    def _made(self, stored: dict[Any, Any], wanted: Any, origin: type) -> object:
+        """A new instance from plain data, through its `__init__`."""
+        arguments = init_arguments(origin)
+        wrong = sorted(map(repr, stored.keys() - arguments.keys()))
+        missing = sorted(
+            name for name, (_, needed) in arguments.items() if needed and name not in stored
+        )
+        if wrong or missing:
+            what = f"a dict with {wrong[0]}" if wrong else f"a dict without {missing[0]!r}"
+            raise Refusal(what, f"where {shown_type(wanted)} is wanted")
+        fields = self._fields(stored, wanted, origin)
+        return origin(**{arguments[name][0]: item for name, item in fields.items()})
 
     def _restored(self, stored: Unresolved, wanted: Any, origin: type) -> object:
         plan = self._registry.plan_for(origin)
@@ -262,40 +255,8 @@ class Structurer:
             value = self._known(stored)
             if isinstance(value, origin):
                 return value
-            raise _mismatch(stored, wanted)
-        types = field_types(wanted, origin)
-        content: dict[str, object] = {}
-        for name, item in stored.content.items():
-            annotation = types.get(name, Any)
-            try:
-                content[name] = self._converter.get_structure_hook(annotation)(item, annotation)
-            except Refusal as refusal:
-                refusal.path.append(step(name))
-                raise
-        return plan.together(content)
-
-
-def _rebuilt(value: Any, hooks: Iterable[tuple[Hook, Any]]) -> Any:
-    """The container with each item structured; the same object if no item changed."""
-    structured: list[Any] = []
-    changed = False
-    for item, (hook, item_type) in zip(value, hooks, strict=False):
-        try:
-            new = hook(item, item_type)
-        except Refusal as refusal:
-            refusal.path.append(f"[{len(structured)}]")
-            raise
-        structured.append(new)
-        changed = changed or new is not item
-    if not changed or type(value) not in _REBUILT:
-        return value
-    return type(value)(structured)
-
-
-def _format(error: BaseException, wanted: type | None) -> str:
-    if isinstance(error, Refusal):
-        return f"{error} {error.way_out}"
-    return str(cattrs.v.format_exception(error, wanted))
+            raise mismatch(stored, wanted)
+        return plan.together(self._fields(stored.content, wanted, origin))
 
 
 _STRUCTURER: Final = Structurer()
