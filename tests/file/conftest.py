@@ -1,6 +1,5 @@
 """What the tests of the file backend share: a directory, backends that are closed, and programs."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -55,7 +54,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 def open_descriptors() -> int:
     """How many descriptors this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture

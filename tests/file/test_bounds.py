@@ -60,7 +60,7 @@ def test_a_full_map_evicts_and_tries_again(make, monkeypatch, directory):
         cache.set(f"k{number}", b"v" * 1000)
     assert cache.get("k2999") == b"v" * 1000
     assert 0 < len(cache) < 3000
-    assert (directory / "data.mdb").stat().st_size <= 1.25 * (1 << 20)
+    assert (directory / "data.mdb").stat().st_size < 5 << 19  # of six times that much
 
 
 def test_a_map_that_another_process_has_grown_is_followed(make, run, directory):

@@ -452,7 +452,7 @@ class Store:
         """
         opened.reader_check()
         step, evicted = 1, 0
-        while evicted < _EVICTED_FROM_FULL:
+        while evicted < max(_EVICTED_FROM_FULL, self.ledger().entries // 16):
             try:
                 entries = self._evict(opened, step)
             except lmdb.MapFullError:
