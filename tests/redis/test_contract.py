@@ -17,7 +17,7 @@ def let_time_pass(client: "redis.Redis", namespace: str, seconds: float) -> None
     pattern = f"{namespace}:*"
     for key in client.scan_iter(match=pattern, count=1000):
         left = client.pttl(key)
-        if left > 0:
+        if left >= 0:
             after = left - seconds * 1000
             if after <= 0:
                 client.unlink(key)

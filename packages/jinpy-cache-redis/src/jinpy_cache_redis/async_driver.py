@@ -19,6 +19,7 @@ from jinpy_cache_redis.routing import (
     healing,
     joined,
     located,
+    parted,
     to_redo,
     unserved,
 )
@@ -125,26 +126,28 @@ class AsyncDriver:
             self._shared_trip(node, joined(requests, positions), until)
             for node, positions in groups.items()
         ]
-        for positions, replies in zip(groups.values(), await together(trips), strict=True):
-            for position, reply in zip(positions, replies, strict=True):
-                answers[position] = reply
+        for positions, came in zip(groups.values(), await together(trips), strict=True):
+            for position, answer in zip(positions, parted(came, requests, positions), strict=True):
+                answers[position] = answer
         for position in to_redo(answers):
             failure = answers[position]
             route = self._router.send(requests[position], until, failure, failure.node)
             answers[position] = await self._follow(route)
         return answers
 
-    async def _shared_trip(self, node: Node | None, request: Request, until: float) -> list[Any]:
-        """The replies of one server to a joined request; failures are values too."""
+    async def _shared_trip(
+        self, node: Node | None, request: Request, until: float
+    ) -> list[Any] | Failure:
+        """The replies of one server to a joined request, or the failure that they all share."""
         if node is None:
-            return [unserved()] * request.replies
+            return unserved()
         try:
             pool = self._pools.get(node) or self._pool(node)
-            replies: Any = await pool.exchange(request, until)
+            answer: Any = await pool.exchange(request, until)
         except Failure as failure:
             self._distrust(node, failure)
-            return [failure] * request.replies
-        return located([replies] if request.replies == 1 else replies, node)
+            return failure
+        return located([answer] if request.replies == 1 else answer, node)
 
     async def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
         """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""

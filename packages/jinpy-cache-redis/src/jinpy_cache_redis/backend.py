@@ -16,6 +16,8 @@ from jinpy_cache_core import (
 )
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.keys import check_key, check_keys, check_prefix
+from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
+from jinpy_cache_core.slots import Slot, slot_of
 from jinpy_cache_redis.assembly import Assembly
 from jinpy_cache_redis.config import RedisCacheConfig
 from jinpy_cache_redis.degrading import LOGGER, REFUSES, ErrorPolicy, Missing, Raising
@@ -24,7 +26,7 @@ from jinpy_cache_redis.forking import watch_forks
 from jinpy_cache_redis.loops import LoopDrivers
 from jinpy_cache_redis.plans import Plans
 from jinpy_cache_redis.requests import Plan
-from jinpy_cache_redis.scans import Walk, clearing_page, probe, refuse_raw_clear
+from jinpy_cache_redis.scans import Walk, clearing_page, probe, refuse_raw_clear, visible_page
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -57,7 +59,7 @@ class RedisCacheBackend(BaseBackend):
         settings = cast("RedisCacheConfig", self._config)
         self._assembly = Assembly(settings)
         self._topology = self._assembly.topology
-        self._plans = Plans(
+        self._operations = Plans(
             self._codec, settings.namespace, sharded=self._topology.sharded, now=self._now
         )
         self._errors: ErrorPolicy = Raising() if settings.on_error == "raise" else Missing()
@@ -124,7 +126,7 @@ class RedisCacheBackend(BaseBackend):
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """See `BaseBackend.get`; one `GET`."""
         try:
-            return self._perform(self._plans.get(check_key(key), default, type))
+            return self._perform(self._operations.get(check_key(key), default, type))
         except Exception as error:  # noqa: BLE001 - the one edge where all is mapped, as below
             return self._failed(error, CacheOperation.GET, key, default)
 
@@ -137,77 +139,79 @@ class RedisCacheBackend(BaseBackend):
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
         try:
-            return await self._aperform(self._plans.get(check_key(key), default, type))
+            return await self._aperform(self._operations.get(check_key(key), default, type))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.GET, key, default)
 
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """See `BaseBackend.set`; one `SET`."""
         try:
-            self._perform(self._plans.set(check_key(key), value, self._seconds(ttl)))
+            self._perform(self._operations.set(check_key(key), value, self._seconds(ttl)))
         except Exception as error:  # noqa: BLE001
             self._failed(error, CacheOperation.SET, key, self._unless_removing(ttl))
 
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
         try:
-            await self._aperform(self._plans.set(check_key(key), value, self._seconds(ttl)))
+            await self._aperform(self._operations.set(check_key(key), value, self._seconds(ttl)))
         except Exception as error:  # noqa: BLE001
             self._failed(error, CacheOperation.SET, key, self._unless_removing(ttl))
 
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """See `BaseBackend.add`; one `SET NX`."""
         try:
-            return self._perform(self._plans.add(check_key(key), value, self._seconds(ttl)))
+            return self._perform(self._operations.add(check_key(key), value, self._seconds(ttl)))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.ADD, key, False)
 
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
         try:
-            return await self._aperform(self._plans.add(check_key(key), value, self._seconds(ttl)))
+            return await self._aperform(
+                self._operations.add(check_key(key), value, self._seconds(ttl))
+            )
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.ADD, key, False)
 
     def delete(self, key: str) -> bool:
         """See `BaseBackend.delete`; one `UNLINK`."""
         try:
-            return self._perform(self._plans.delete(check_key(key)))
+            return self._perform(self._operations.delete(check_key(key)))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DELETE, key)
 
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously."""
         try:
-            return await self._aperform(self._plans.delete(check_key(key)))
+            return await self._aperform(self._operations.delete(check_key(key)))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DELETE, key)
 
     def pop(self, key: str, default: object = None) -> Any:
         """See `BaseBackend.pop`; a guarded transaction of two round trips."""
         try:
-            return self._perform(self._plans.pop(check_key(key), default))
+            return self._perform(self._operations.pop(check_key(key), default))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.POP, key)
 
     async def apop(self, key: str, default: object = None) -> Any:
         """Same as `pop`, asynchronously."""
         try:
-            return await self._aperform(self._plans.pop(check_key(key), default))
+            return await self._aperform(self._operations.pop(check_key(key), default))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.POP, key)
 
     def exists(self, key: str) -> bool:
         """See `BaseBackend.exists`; one `EXISTS`."""
         try:
-            return self._perform(self._plans.exists(check_key(key)))
+            return self._perform(self._operations.exists(check_key(key)))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.EXISTS, key, False)
 
     async def aexists(self, key: str) -> bool:
         """Same as `exists`, asynchronously."""
         try:
-            return await self._aperform(self._plans.exists(check_key(key)))
+            return await self._aperform(self._operations.exists(check_key(key)))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.EXISTS, key, False)
 
@@ -216,7 +220,7 @@ class RedisCacheBackend(BaseBackend):
         wanted: list[str] = []
         try:
             wanted = check_keys(keys)
-            return self._perform(self._plans.get_many(wanted, default))
+            return self._perform(self._operations.get_many(wanted, default))
         except Exception as error:  # noqa: BLE001
             misses = dict.fromkeys(wanted, default)
             return self._failed(error, CacheOperation.GET_MANY, None, misses)
@@ -226,7 +230,7 @@ class RedisCacheBackend(BaseBackend):
         wanted: list[str] = []
         try:
             wanted = check_keys(keys)
-            return await self._aperform(self._plans.get_many(wanted, default))
+            return await self._aperform(self._operations.get_many(wanted, default))
         except Exception as error:  # noqa: BLE001
             misses = dict.fromkeys(wanted, default)
             return self._failed(error, CacheOperation.GET_MANY, None, misses)
@@ -235,7 +239,7 @@ class RedisCacheBackend(BaseBackend):
         """See `BaseBackend.incr`: `INCRBY`, never sent twice when its outcome is unknown."""
         try:
             return self._perform(
-                self._plans.incr(check_key(key), check_amount(amount), self._seconds(ttl))
+                self._operations.incr(check_key(key), check_amount(amount), self._seconds(ttl))
             )
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.INCR, key)
@@ -244,7 +248,7 @@ class RedisCacheBackend(BaseBackend):
         """Same as `incr`, asynchronously."""
         try:
             return await self._aperform(
-                self._plans.incr(check_key(key), check_amount(amount), self._seconds(ttl))
+                self._operations.incr(check_key(key), check_amount(amount), self._seconds(ttl))
             )
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.INCR, key)
@@ -253,7 +257,7 @@ class RedisCacheBackend(BaseBackend):
         """See `BaseBackend.decr`."""
         try:
             return self._perform(
-                self._plans.incr(check_key(key), negated(amount), self._seconds(ttl))
+                self._operations.incr(check_key(key), negated(amount), self._seconds(ttl))
             )
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DECR, key)
@@ -262,29 +266,29 @@ class RedisCacheBackend(BaseBackend):
         """Same as `decr`, asynchronously."""
         try:
             return await self._aperform(
-                self._plans.incr(check_key(key), negated(amount), self._seconds(ttl))
+                self._operations.incr(check_key(key), negated(amount), self._seconds(ttl))
             )
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DECR, key)
 
     def ttl(self, key: str) -> float | None:
-        """See `BaseBackend.ttl`; one `PTTL`, in steps of a millisecond."""
+        """See `BaseBackend.ttl`; `PTTL`, in steps of a millisecond."""
         try:
-            return self._perform(self._plans.ttl(check_key(key)))
+            return self._perform(self._operations.ttl(check_key(key)))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.TTL, key, None)
 
     async def attl(self, key: str) -> float | None:
         """Same as `ttl`, asynchronously."""
         try:
-            return await self._aperform(self._plans.ttl(check_key(key)))
+            return await self._aperform(self._operations.ttl(check_key(key)))
         except Exception as error:  # noqa: BLE001
             return self._failed(error, CacheOperation.TTL, key, None)
 
     def touch(self, key: str, ttl: TTL) -> bool:
-        """See `BaseBackend.touch`; one `PEXPIRE`."""
+        """See `BaseBackend.touch`; a guarded `PEXPIRE`, two round trips."""
         try:
-            return self._perform(self._plans.touch(check_key(key), self._seconds(ttl)))
+            return self._perform(self._operations.touch(check_key(key), self._seconds(ttl)))
         except Exception as error:  # noqa: BLE001
             done: bool = self._unless_removing(ttl, False)
             return self._failed(error, CacheOperation.TOUCH, key, done)
@@ -292,7 +296,7 @@ class RedisCacheBackend(BaseBackend):
     async def atouch(self, key: str, ttl: TTL) -> bool:
         """Same as `touch`, asynchronously."""
         try:
-            return await self._aperform(self._plans.touch(check_key(key), self._seconds(ttl)))
+            return await self._aperform(self._operations.touch(check_key(key), self._seconds(ttl)))
         except Exception as error:  # noqa: BLE001
             done: bool = self._unless_removing(ttl, False)
             return self._failed(error, CacheOperation.TOUCH, key, done)
@@ -301,7 +305,7 @@ class RedisCacheBackend(BaseBackend):
         """See `BaseBackend.set_many`; one `SET` each, in one round trip to each server."""
         try:
             seconds = self._seconds(ttl)
-            self._perform(self._plans.set_many(self._encoded(items), seconds))
+            self._perform(self._operations.set_many(self._encoded(items), seconds))
         except Exception as error:  # noqa: BLE001
             self._failed(error, CacheOperation.SET_MANY, None, self._unless_removing(ttl))
 
@@ -309,21 +313,21 @@ class RedisCacheBackend(BaseBackend):
         """Same as `set_many`, asynchronously."""
         try:
             seconds = self._seconds(ttl)
-            await self._aperform(self._plans.set_many(self._encoded(items), seconds))
+            await self._aperform(self._operations.set_many(self._encoded(items), seconds))
         except Exception as error:  # noqa: BLE001
             self._failed(error, CacheOperation.SET_MANY, None, self._unless_removing(ttl))
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """See `BaseBackend.delete_many`; one `UNLINK`, in a cluster one trip to each server."""
         try:
-            return self._perform(self._plans.delete_many(check_keys(keys)))
+            return self._perform(self._operations.delete_many(check_keys(keys)))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DELETE_MANY, None)
 
     async def adelete_many(self, keys: Iterable[str]) -> int:
         """Same as `delete_many`, asynchronously."""
         try:
-            return await self._aperform(self._plans.delete_many(check_keys(keys)))
+            return await self._aperform(self._operations.delete_many(check_keys(keys)))
         except Exception as error:  # noqa: BLE001
             self._refuse(error, CacheOperation.DELETE_MANY, None)
 
@@ -352,8 +356,8 @@ class RedisCacheBackend(BaseBackend):
         try:
             walk = self._walk(check_prefix(prefix))
             while not walk.done:
-                for stored in await self._aperform(walk.page()):
-                    key = self._plans.key_of(stored)
+                for stored in await self._aperform(visible_page(walk, self._now)):
+                    key = self._operations.key_of(stored)
                     if key is not None:
                         yield key
         except Exception as error:  # noqa: BLE001
@@ -362,38 +366,52 @@ class RedisCacheBackend(BaseBackend):
     def is_healthy(self) -> bool:
         """Tell whether every server would take a write now; never raises, writes nothing."""
         try:
-            return self._perform(probe(self._plans.prefix, self._topology))
+            return self._perform(probe(self._operations.prefix, self._topology))
         except Exception:  # noqa: BLE001 - whatever it is, it is not healthy
             return False
 
     async def ais_healthy(self) -> bool:
         """Same as `is_healthy`, asynchronously."""
         try:
-            return await self._aperform(probe(self._plans.prefix, self._topology))
+            return await self._aperform(probe(self._operations.prefix, self._topology))
         except Exception:  # noqa: BLE001
             return False
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously: the running loop's connections are closed on return."""
-        self.close()
+        if not self._closed:
+            await self._plans.adrain()
+            self.close()
         await self._loops.aclose()
 
     # -- What `BaseBackend` asks for --------------------------------------------------------------
 
     def _read(self, key: str) -> Record | None:
-        return self._perform(self._plans.read(key))
+        return self._perform(self._operations.read(key))
 
     def _update(self, key: str, decide: Decision[T]) -> T:
-        return self._perform(self._plans.update(key, decide))
+        return self._perform(self._operations.update(key, decide))
 
-    async def _aupdate(self, key: str, decide: Decision[T]) -> T:
-        return await self._aperform(self._plans.update(key, decide))
+    async def _apeek(self, key: str) -> Slot:
+        return slot_of(await self._loading(key, self._operations.read(key)), self._now())
+
+    async def _aclaim(self, key: str, claiming: Claiming) -> Claim:
+        return await self._loading(key, self._operations.update(key, claiming))
+
+    async def _asettle(self, key: str, settling: Filling | Releasing) -> bool:
+        return await self._loading(key, self._operations.update(key, settling))
+
+    async def _loading(self, key: str, plan: Plan[T]) -> T:
+        try:
+            return await self._aperform(plan)
+        except Exception as error:  # noqa: BLE001
+            self._raise_mapped(error, CacheOperation.GET_OR_SET, key)
 
     def _scan(self, prefix: str) -> Iterator[str]:
         walk = self._walk(prefix)
         while not walk.done:
-            for stored in self._perform(walk.page()):
-                key = self._plans.key_of(stored)
+            for stored in self._perform(visible_page(walk, self._now)):
+                key = self._operations.key_of(stored)
                 if key is not None:
                     yield key
 
@@ -410,12 +428,12 @@ class RedisCacheBackend(BaseBackend):
 
     def _clearing(self) -> Walk:
         self._opened()
-        if not self._plans.prefix:
+        if not self._operations.prefix:
             raise refuse_raw_clear(self.name)
         return self._walk("")
 
     def _walk(self, prefix: str) -> Walk:
-        return Walk(self._plans.prefix + prefix.encode(errors="surrogatepass"))
+        return Walk(self._operations.prefix + prefix.encode(errors="surrogatepass"))
 
     def _unless_removing(self, ttl: TTL, substitute: Any = None) -> Any:
         """What a degraded write answers: nothing, but the failure of a removal is never hidden."""

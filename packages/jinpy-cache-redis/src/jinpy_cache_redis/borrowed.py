@@ -5,7 +5,7 @@ short and its reply would reach the next borrower. Only public methods of redis-
 """
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import redis.asyncio
 import redis.exceptions as errors
@@ -210,7 +210,7 @@ class BorrowedAsyncLink:
 def plain(reply: Any) -> Any:
     """A reply as our own links return it: with error replies as `ServerError`, at any depth."""
     if isinstance(reply, list):
-        return list(map(plain, reply))
+        return [plain(one) for one in cast("Any", reply)]
     if isinstance(reply, redis.RedisError):
         code = CODES.get(type(reply))
         return ServerError(f"{code} {reply}" if code else str(reply))

@@ -20,6 +20,7 @@ from jinpy_cache_redis.routing import (
     healing,
     joined,
     located,
+    parted,
     to_redo,
     unserved,
 )
@@ -113,26 +114,28 @@ class Driver:
             groups = grouped(requests, self._topology)
         answers: list[Any] = [None] * len(requests)
         for node, positions in groups.items():
-            replies = self._shared_trip(node, joined(requests, positions), until)
-            for position, reply in zip(positions, replies, strict=True):
-                answers[position] = reply
+            came = self._shared_trip(node, joined(requests, positions), until)
+            for position, answer in zip(positions, parted(came, requests, positions), strict=True):
+                answers[position] = answer
         for position in to_redo(answers):
             failure = answers[position]
             route = self._router.send(requests[position], until, failure, failure.node)
             answers[position] = self._follow(route)
         return answers
 
-    def _shared_trip(self, node: Node | None, request: Request, until: float) -> list[Any]:
-        """The replies of one server to a joined request; failures are values too."""
+    def _shared_trip(
+        self, node: Node | None, request: Request, until: float
+    ) -> list[Any] | Failure:
+        """The replies of one server to a joined request, or the failure that they all share."""
         if node is None:
-            return [unserved()] * request.replies
+            return unserved()
         try:
             pool = self._pools.get(node) or self._pool(node)
-            replies: Any = pool.exchange(request, until)
+            answer: Any = pool.exchange(request, until)
         except Failure as failure:
             self._distrust(node, failure)
-            return [failure] * request.replies
-        return located([replies] if request.replies == 1 else replies, node)
+            return failure
+        return located([answer] if request.replies == 1 else answer, node)
 
     def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
         """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""

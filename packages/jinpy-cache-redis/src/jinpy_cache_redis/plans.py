@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from jinpy_cache_core import MISSING, CacheException, CacheValueError, Record
 from jinpy_cache_core.codec import Codec
-from jinpy_cache_core.decisions import UNCHANGED, Decision, counting
+from jinpy_cache_core.decisions import UNCHANGED, Decision, adding, counting, live, touching
 from jinpy_cache_core.envelope import NewerEnvelopeError
 from jinpy_cache_core.integers import not_a_counter
 from jinpy_cache_core.ttl import NEVER
 from jinpy_cache_redis.failures import ServerError
+from jinpy_cache_redis.layers import LAYERED, deadline_of, has_layers, head_of, shows
 from jinpy_cache_redis.requests import (
     Finish,
     Hold,
@@ -84,6 +85,11 @@ class Plans:
 
     def value(self, key: str, payload: bytes, kind: type[Any] | None = None) -> Any:
         """The stored value; `MISSING` for a mark of a computation or for a newer format."""
+        if payload[:1] == LAYERED:
+            record = live(Record(payload), self._now())
+            if record is None:
+                return MISSING
+            payload = record.payload
         try:
             if kind is None:
                 return self._codec.decode(key, payload)
@@ -100,43 +106,55 @@ class Plans:
     def add(self, key: str, value: object, seconds: float) -> Plan[bool]:
         """`SET NX`; not repeatable, as a second attempt would find what the first one stored."""
         payload = self._codec.encode(key, value)
-        stored = self.prefix + key.encode()
         if not seconds:
-            found = yield Request(pack(b"EXISTS", stored), stored)
-            return not found
-        command = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
-        reply = yield Request(pack(*command), stored, repeatable=False)
-        return reply is not None
+            return not (yield from self.exists(key))
+        stored = self.prefix + key.encode()
+        store = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
+        done, head = yield from _transaction(stored, [store, head_of(stored)], repeatable=False)
+        if done is None and not shows(head, self._now()):
+            return (yield from self.update(key, adding(payload, seconds)))
+        return done is not None
 
     def delete(self, key: str) -> Plan[bool]:
-        """`UNLINK`."""
+        """`UNLINK`, with a look at what it removes."""
         stored = self.prefix + key.encode()
-        removed = yield Request(pack(b"UNLINK", stored), stored)
-        return bool(removed)
+        head, removed = yield from _transaction(stored, _removing(stored))
+        return bool(removed) and shows(head, self._now())
 
     def exists(self, key: str) -> Plan[bool]:
-        """`EXISTS`."""
+        """`EXISTS`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        found = yield Request(pack(b"EXISTS", stored), stored)
-        return bool(found)
+        found, head = yield from _transaction(stored, [(b"EXISTS", stored), head_of(stored)])
+        return bool(found) and shows(head, self._now())
 
     def ttl(self, key: str) -> Plan[float | None]:
-        """`PTTL`."""
+        """`PTTL`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        left = yield Request(pack(b"PTTL", stored), stored)
-        return None if left == NO_KEY else _seconds_left(left)
+        left, head = yield from _transaction(stored, [(b"PTTL", stored), head_of(stored)])
+        if left == NO_KEY:
+            return None
+        if not has_layers(head):
+            return _seconds_left(left)
+        now = self._now()
+        deadline = deadline_of(head, now)
+        return None if deadline is None else deadline - now
 
     def touch(self, key: str, seconds: float) -> Plan[bool]:
-        """`PEXPIRE`; to make an entry permanent, `PERSIST` and `EXISTS`."""
+        """`PEXPIRE` or `PERSIST`, guarded: an entry with grace has a deadline of its own inside."""
         if not seconds:
             return (yield from self.delete(key))
         stored = self.prefix + key.encode()
-        if seconds == NEVER:
-            data, replies = pack_transaction([(b"EXISTS", stored), (b"PERSIST", stored)])
-            answers = yield Request(data, stored, replies)
-            return bool(answers[-1][0])
-        done = yield Request(pack(b"PEXPIRE", stored, _milliseconds(seconds)), stored)
-        return bool(done)
+        look = pack(b"WATCH", stored) + pack(*head_of(stored))
+        again = (b"PERSIST", stored) if seconds == NEVER else _expiring(stored, seconds)
+        data, replies = pack_transaction([(b"EXISTS", stored), again])
+        while True:
+            _, head = yield Hold(Request(look, stored, 2))
+            if has_layers(head):
+                yield Finish(_UNWATCH)
+                return (yield from self.update(key, touching(seconds)))
+            answers = yield Finish(Request(data, stored, replies))
+            if answers[-1] is not None:
+                return bool(answers[-1][0])
 
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
@@ -152,18 +170,21 @@ class Plans:
             request = Request(data, stored, replies, repeatable=False)
         try:
             reply = yield request
+            total = reply[-1][-1] if request.replies > 1 else reply
+            if not isinstance(total, ServerError):
+                return int(total)
+            raise total.told() from total
         except CacheException as error:
-            raise _counter_error(error) from error.__cause__
-        total = reply[-1][-1] if request.replies > 1 else reply
-        if isinstance(total, ServerError):
-            raise _counter_error(total.told()) from total
-        return int(total)
+            if "not an integer" not in error.message:
+                raise _counter_error(error) from error.__cause__
+        return (yield from self.update(key, counting(amount, seconds)))
 
     def pop(self, key: str, default: object) -> Plan[Any]:
         """Read, decode and remove in a guarded transaction, so that what cannot be read stays."""
 
-        def decide(record: Record | None, _now: float) -> tuple[Any, Any]:
-            value = MISSING if record is None else self.value(key, record.payload)
+        def decide(record: Record | None, now: float) -> tuple[Any, Any]:
+            seen = live(record, now)
+            value = MISSING if seen is None else self.value(key, seen.payload)
             return (UNCHANGED, default) if value is MISSING else (None, value)
 
         return (yield from self.update(key, decide))
@@ -196,18 +217,21 @@ class Plans:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if not keys:
             return {}
-        stored = [self.prefix + key.encode() for key in keys]
+        prefix = self.prefix
+        stored = [prefix + key.encode() for key in keys]
         if self._sharded:
-            payloads = yield Several([Request(pack(b"GET", one), one) for one in stored])
+            answers = yield Several([Request(pack(b"GET", one), one) for one in stored])
+            payloads = _without_foreign(answers)
         else:
             payloads = yield Request(pack(b"MGET", *stored), stored[0])
-        value = self.value
+        decode = self._codec.decode
         values = dict.fromkeys(keys, default)
-        for key, payload in zip(keys, _without_foreign(payloads), strict=True):
+        for key, payload in zip(keys, payloads, strict=True):
             if payload is not None:
-                found = value(key, payload)
-                if found is not MISSING:
-                    values[key] = found
+                layered = payload[:1] == LAYERED
+                value = self.value(key, payload) if layered else decode(key, payload)
+                if value is not MISSING:
+                    values[key] = value
         return values
 
     def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
@@ -224,10 +248,7 @@ class Plans:
             for key, payload in payloads.items():
                 stored = prefix + key.encode()
                 requests.append(Request(pack(b"SET", stored, payload, *lifetime), stored))
-            answers = yield Several(requests)
-            for answer in answers:
-                if isinstance(answer, ServerError):
-                    raise answer.told() from answer
+            raise_refusals((yield Several(requests)))
             return
         data = b"".join(
             [
@@ -238,15 +259,40 @@ class Plans:
         yield Request(data, prefix, len(payloads))
 
     def delete_many(self, keys: list[str]) -> Plan[int]:
-        """`UNLINK`."""
+        """`UNLINK`, with a look at what it removes."""
         if not keys:
             return 0
         stored = [self.prefix + key.encode() for key in keys]
+        now = self._now()
         if not self._sharded:
-            removed = yield Request(pack(b"UNLINK", *stored), stored[0])
-            return int(removed)
-        answers = yield Several([Request(pack(b"UNLINK", one), one) for one in stored])
-        return sum(_counted(answers))
+            commands = [*map(head_of, stored), (b"UNLINK", *stored)]
+            *heads, removed = yield from _transaction(stored[0], commands)
+            return int(removed) - sum(not shows(head, now) for head in heads)
+        requests: list[Request] = []
+        for one in stored:
+            data, replies = pack_transaction(_removing(one))
+            requests.append(Request(data, one, replies))
+        answers = yield Several(requests)
+        raise_refusals(answers)
+        return sum(bool(answer[-1][1]) and shows(answer[-1][0], now) for answer in answers)
+
+
+def _transaction(
+    stored: bytes, commands: list[tuple[bytes, ...]], *, repeatable: bool = True
+) -> Plan[list[Any]]:
+    """The replies of commands that are executed together."""
+    data, replies = pack_transaction(commands)
+    answers = yield Request(data, stored, replies, repeatable=repeatable)
+    executed: list[Any] = answers[-1]
+    return executed
+
+
+def _removing(stored: bytes) -> list[tuple[bytes, ...]]:
+    return [head_of(stored), (b"UNLINK", stored)]
+
+
+def _expiring(stored: bytes, seconds: float) -> tuple[bytes, ...]:
+    return (b"PEXPIRE", stored, _milliseconds(seconds))
 
 
 def _storing(stored: bytes, payload: bytes, seconds: float) -> bytes:
@@ -285,11 +331,11 @@ def _seconds_left(milliseconds: int) -> float:
     return max(0, milliseconds) / 1000
 
 
-def _counted(answers: list[Any]) -> list[int]:
+def raise_refusals(answers: list[Any]) -> None:
+    """Raise the first error among the answers to several requests."""
     for answer in answers:
         if isinstance(answer, ServerError):
             raise answer.told() from answer
-    return answers
 
 
 def _without_foreign(payloads: list[Any]) -> list[bytes | None]:
@@ -304,7 +350,7 @@ def _without_foreign(payloads: list[Any]) -> list[bytes | None]:
 
 def _counter_error(error: CacheException) -> CacheException:
     """What a refused `INCRBY` means: the server words it, the code is only `ERR`."""
-    if error.server_code == "WRONGTYPE" or "not an integer" in error.message:
+    if error.server_code == "WRONGTYPE":
         return not_a_counter()
     if "overflow" in error.message:
         message = (

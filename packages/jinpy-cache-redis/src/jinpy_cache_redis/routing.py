@@ -118,21 +118,13 @@ def grouped(requests: list[Request], topology: Topology) -> dict[Node | None, li
 
 
 def joined(requests: list[Request], positions: list[int]) -> Request:
-    """Several one-reply requests as one that is written at once."""
+    """Several requests as one that is written at once."""
     chosen = [requests[position] for position in positions]
     return Request(
-        b"".join(request.data for request in chosen),
-        replies=len(chosen),
+        b"".join([request.data for request in chosen]),
+        replies=sum([request.replies for request in chosen]),
         repeatable=all(request.repeatable for request in chosen),
     )
-
-
-def finishing(step: Step) -> Request:
-    """The request of the step that ends a `Hold`."""
-    if isinstance(step, Finish):
-        return step.request
-    message = f"A plan must end what it holds, not go on with {step!r}."
-    raise TypeError(message)
 
 
 def located(replies: list[Any], node: Node) -> list[Any]:
@@ -141,6 +133,31 @@ def located(replies: list[Any], node: Node) -> list[Any]:
         if isinstance(reply, ServerError):
             reply.node = node
     return replies
+
+
+def parted(came: list[Any] | Failure, requests: list[Request], positions: list[int]) -> list[Any]:
+    """The answers to requests that were joined, from the replies to the joined request.
+
+    A failure of the connection is everyone's; an error reply is that of its request, as a value.
+    """
+    if isinstance(came, Failure):
+        return [came] * len(positions)
+    answers: list[Any] = []
+    at = 0
+    for position in positions:
+        count = requests[position].replies
+        part = came[at : at + count]
+        at += count
+        answers.append(first_error(part) or (part[0] if count == 1 else part))
+    return answers
+
+
+def finishing(step: Step) -> Request:
+    """The request of the step that ends a `Hold`."""
+    if isinstance(step, Finish):
+        return step.request
+    message = f"A plan must end what it holds, not go on with {step!r}."
+    raise TypeError(message)
 
 
 def to_redo(answers: list[Any]) -> list[int]:

@@ -6,10 +6,12 @@ again.
 """
 
 import re
+from collections.abc import Callable
 
 from jinpy_cache_core import CacheConfigurationError, CacheConnectionError, CacheTimeoutError
-from jinpy_cache_redis.failures import ServerError
+from jinpy_cache_redis.layers import head_of, shows
 from jinpy_cache_redis.nodes import Node
+from jinpy_cache_redis.plans import raise_refusals
 from jinpy_cache_redis.requests import Plan, Request, Servers, Several, pack
 from jinpy_cache_redis.topology import Topology
 
@@ -68,6 +70,16 @@ class Walk:
         return fresh
 
 
+def visible_page(walk: Walk, now: Callable[[], float]) -> Plan[list[bytes]]:
+    """The keys of one page that have a value; a mark of a computation is none."""
+    keys = yield from walk.page()
+    if not keys:
+        return keys
+    heads = yield Several([Request(pack(*head_of(key)), key) for key in keys])
+    present = now()
+    return [key for key, head in zip(keys, heads, strict=True) if shows(head, present)]
+
+
 def clearing_page(walk: Walk, *, sharded: bool) -> Plan[None]:
     """Remove the keys of one page."""
     keys = yield from walk.page()
@@ -76,10 +88,7 @@ def clearing_page(walk: Walk, *, sharded: bool) -> Plan[None]:
     if not sharded:
         yield Request(pack(b"UNLINK", *keys), keys[0], renewed=True)
         return
-    answers = yield Several([Request(pack(b"UNLINK", key), key) for key in keys])
-    for answer in answers:
-        if isinstance(answer, ServerError):
-            raise answer.told() from answer
+    raise_refusals((yield Several([Request(pack(b"UNLINK", key), key) for key in keys])))
 
 
 def probe(prefix: bytes, topology: Topology) -> Plan[bool]:
