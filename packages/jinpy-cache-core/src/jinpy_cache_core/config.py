@@ -21,7 +21,7 @@ from jinpy_cache_core.validation import (
 
 
 def _own_type(config: "BaseCacheBackendConfig") -> str:
-    return config.backend_type
+    return str(config.backend_type)
 
 
 def _own_name(config: "BaseCacheBackendConfig") -> str:
