@@ -125,12 +125,14 @@ class Browser:
             view: The size and the preference of the reader.
             screenshot: Where to put a picture of the whole page.
         """
+        site = "/".join(url.split("/")[:3])
         self._dress(view)
+        # A first visit: the theme remembers which palette was shown.
+        self._call("Storage.clearDataForOrigin", origin=site, storageTypes="all")
         self._events.clear()
         self._call("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
         self._evaluate(_SETTLED)
-        site = "/".join(url.split("/")[:3])
         look = Look(complaints=[*self._complaints(site)])
         look.title = self._evaluate("document.title")
         look.page_width = self._evaluate("document.documentElement.scrollWidth")

@@ -1,8 +1,8 @@
 """Run a page as its reader would: its Python blocks, from the first to the last, in one process.
 
 `python -m site_check.program PAGE [REDIS_PORT]`. A block may await at its top level, as in a
-notebook. What it prints must be what the page shows. Files that the page shows with a title are
-there before the first block runs, and the variables of a `.env` file are set.
+notebook. What it prints must be what the page shows. What the page shows with a title is a file,
+there before the first block runs, which may import it; the variables of a `.env` file are set.
 
 The name `localhost:6379` leads to the server at `REDIS_PORT`, so that examples run as they are
 printed without touching a server that happens to run there.
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import inspect
 import io
+import itertools
 import os
 import socket
 import sys
@@ -35,8 +36,8 @@ def main(page: str, redis_port: str = "") -> None:
     module = types.ModuleType("__main__")
     sys.modules["__main__"] = module
     with asyncio.Runner() as runner:
-        for block, after in zip(blocks, [*blocks[1:], None], strict=True):
-            if block.language != "python":
+        for block, after in itertools.zip_longest(blocks, blocks[1:]):
+            if block.language != "python" or block.title:
                 continue
             printed = _run(block, module.__dict__, runner)
             expected = after.text if after is not None and after.title == OUTPUT else ""
@@ -69,7 +70,9 @@ async def _close_what_is_open() -> None:
 
 def _write_files(blocks: Sequence[Block]) -> None:
     for block in blocks:
-        if block.title == ".env":
+        if block.language == "python" and block.title:
+            Path(block.title).write_text(block.text, encoding="utf-8")
+        elif block.title == ".env":
             pairs = (line.split("=", 1) for line in block.text.splitlines() if line.strip())
             os.environ.update(dict(pairs))
         elif block.language == "toml" and block.title:
