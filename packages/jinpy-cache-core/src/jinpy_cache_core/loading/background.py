@@ -77,7 +77,7 @@ class Background:
     def in_task(
         self,
         work: Callable[[], Coroutine[Any, Any, None]],
-        ended: Callable[[], None] | None = None,
+        ended: Callable[[], None],
     ) -> bool:
         """Start a task of the running loop likewise; `ended` is called even if it never ran."""
         self._open()
@@ -88,8 +88,7 @@ class Background:
             task = loop.create_task(work(), name=f"jinpy-cache-{self._name}-background")
             self._tasks[task] = loop
         task.add_done_callback(self._task_ended)
-        if ended is not None:
-            task.add_done_callback(lambda _: ended())
+        task.add_done_callback(lambda _: ended())
         return True
 
     def _task_ended(self, task: "asyncio.Task[None]") -> None:
@@ -102,6 +101,13 @@ class Background:
 
     def __len__(self) -> int:
         return self._threads + len(self._tasks)
+
+    def idle(self, seconds: float = DRAIN_SECONDS) -> bool:
+        """Wait until nothing is under way, outside of the running loop; whether it came to that."""
+        self._open()
+        own = running_loop()
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._others(own), seconds)
 
     def drain(self, seconds: float = DRAIN_SECONDS) -> int:
         """Refuse more work and wait for what is under way; how much of it was not waited for.

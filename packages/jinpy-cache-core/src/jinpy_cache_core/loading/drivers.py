@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -76,7 +76,11 @@ def _computed(step: Compute) -> Any:
     return value
 
 
-async def arun(plan: Plan[T], background: Background) -> T:
+async def arun(
+    plan: Plan[T],
+    background: Background,
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> T:
     """Same as `run`, asynchronously, in this task; cancelling it reaches the plan."""
     outcome: Any = None
     failure: BaseException | None = None
@@ -88,7 +92,7 @@ async def arun(plan: Plan[T], background: Background) -> T:
             return value
         outcome = failure = None
         try:
-            outcome = await _acarry_out(step, background)
+            outcome = await _acarry_out(step, background, pause)
         except GeneratorExit:
             plan.close()
             raise
@@ -96,7 +100,9 @@ async def arun(plan: Plan[T], background: Background) -> T:
             failure = error
 
 
-async def _acarry_out(step: Step, background: Background) -> Any:
+async def _acarry_out(
+    step: Step, background: Background, pause: Callable[[float], Awaitable[None]]
+) -> Any:
     if isinstance(step, Ask):
         return await step.acall(*step.arguments)
     if isinstance(step, Compute):
@@ -104,10 +110,9 @@ async def _acarry_out(step: Step, background: Background) -> Any:
     if isinstance(step, Wait):
         return await step.flight.await_landing(step.seconds)
     if isinstance(step, Pause):
-        return await asyncio.sleep(step.seconds)
+        return await pause(step.seconds)
     plan = step.plan
-    ended = None if step.flight is None else step.flight.land
-    started = background.in_task(lambda: arun(plan, background), ended)
+    started = background.in_task(lambda: arun(plan, background, pause), step.ended)
     if not started:
         plan.close()
     return started

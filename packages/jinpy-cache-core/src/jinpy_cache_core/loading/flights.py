@@ -82,6 +82,12 @@ class Flight:
                 future.cancel()
         return self.landed
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __bool__(self) -> bool:
+        return True
+
     def _join(self, wake: Callable[[], object]) -> bool:
         with self._lock:
             if not self.landed:
@@ -131,6 +137,10 @@ class Flights:
 
     def __len__(self) -> int:
         return len(self._by_token)
+
+    def followers(self) -> int:
+        """How many callers of this process wait for others."""
+        return sum(map(len, list(self._by_token.values())))
 
     def refuse_reentry(self, key: str) -> None:
         """Make sure that the caller is not part of the computation of this very key.

@@ -171,7 +171,7 @@ class LoadingOperations:
         plans = self._plans
         request = Request(key, factory, policy, type, force_refresh)
         plan = plans.load(request) if policy.plain_hits or force_refresh else plans.lookup(request)
-        return await arun(plan, plans.background)
+        return await arun(plan, plans.background, plans.apause)
 
     def get_or_set_many(
         self,
@@ -234,7 +234,7 @@ class LoadingOperations:
         if missing:
             plans = self._plans
             plan = load_many(plans, missing, factory, policy, force=force_refresh)
-            known |= await arun(plan, plans.background)
+            known |= await arun(plan, plans.background, plans.apause)
         return _in_order(wanted, known, default)
 
     def stats(self) -> CacheStatistics:

@@ -15,13 +15,14 @@ The order for a caller that found nothing fresh:
    lead over; once they have waited twice that, they compute whoever leads.
 """
 
+import asyncio
 import functools
 import inspect
 import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -63,6 +64,9 @@ FIRST_PAUSE = 0.005
 
 LONGEST_PAUSE = 0.25
 """Seconds between two looks at most."""
+
+MOST_BACKING_OFF = 1024
+"""How many keys are remembered whose renewal failed; beyond that they may be tried at once."""
 
 
 @attrs.frozen
@@ -129,6 +133,7 @@ class Plans:
         timer: Returns seconds for measuring how long things take; injected by tests.
         chance: Returns a number from 0 up to 1; injected by tests.
         pause: Blocks for so many seconds; injected by tests.
+        apause: Awaits them.
     """
 
     def __init__(
@@ -138,12 +143,14 @@ class Plans:
         timer: Callable[[], float] = time.monotonic,
         chance: Chance = random.random,
         pause: Callable[[float], None] = time.sleep,
+        apause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._backend = backend
         self.timer = timer
         self._chance = chance
         self.pause = pause
-        self._renewing: set[str] = set()
+        self.apause = apause
+        self._renewing: dict[str, float] = {}
         self.flights = Flights()
         self.background = Background(backend.name)
         self.counters = Counters()
@@ -181,10 +188,11 @@ class Plans:
         if value is MISSING or held is None:
             return (yield from self.load(request))
         due = slot.lease is None and is_due(held, now, request.policy, self._chance)
-        if due and request.key not in self._renewing:
-            self._renewing.add(request.key)
-            if not (yield Spawn(self._renew(request, held))):
-                self._renewing.discard(request.key)
+        if due and now >= self._renewing.get(request.key, -math.inf):
+            self._renewing[request.key] = math.inf
+            ended = functools.partial(self._renewed, request.key)
+            if not (yield Spawn(self._renew(request, held), ended)):
+                ended()
         return value
 
     def load(self, request: Request) -> Plan[Any]:
@@ -230,7 +238,7 @@ class Plans:
         limit = request.policy.limit(stale=stale is not None)
         if limit == math.inf:
             return (yield from self.compute(request, flight, held))
-        if not (yield Spawn(self._behind(request, flight, held), flight)):
+        if not (yield Spawn(self._behind(request, flight, held), flight.land, flight)):
             self.flights.end(flight)
             flight.land()
             yield self._ask("settle", request.key, Releasing(flight.token))
@@ -324,7 +332,8 @@ class Plans:
         background = not flight.observed
         self.events.tell(FactoryFailed, key=request.key, error=error, background=background)
         stale = self.stand_in(request, held)
-        if stale is None or isinstance(error, CacheReentryError):
+        renewal = stale is not None and stale.fresh(self._backend._now())
+        if stale is None or renewal or isinstance(error, CacheReentryError):
             raise error
         _log.warning("The factory of %s failed: %r", shown_key(request.key), error)
         return (yield from self.serve_for_a_while(request, flight, stale))
@@ -362,8 +371,16 @@ class Plans:
                 yield from self.compute(request, flight, claim.held)
         except Exception as error:  # noqa: BLE001 - there is nobody to raise it to
             self._note_background_error(request, error)
+            again = self._backend._now() + request.policy.grace_backoff
+            if len(self._renewing) >= MOST_BACKING_OFF:
+                self._renewing.clear()
+            self._renewing[request.key] = again
         finally:
-            self._renewing.discard(request.key)
+            self._renewed(request.key)
+
+    def _renewed(self, key: str) -> None:
+        if self._renewing.get(key) == math.inf:
+            self._renewing.pop(key, None)
 
     def _note_background_error(self, request: Request, error: Exception) -> None:
         self.counters.add("background_errors")
@@ -410,10 +427,9 @@ class Plans:
 
     def stand_in(self, request: Request, held: Held | None) -> Held | None:
         """The value that may be served instead of a new one."""
-        now = self._backend._now()
-        if held is None or request.force or not held.alive(now):
+        if held is None or request.force or request.policy.grace == 0:
             return None
-        return held if request.policy.grace > 0 or held.fresh(now) else None
+        return held if held.alive(self._backend._now()) else None
 
     def _instead(self, request: Request, stale: Held | None, why: str) -> Any:
         value = MISSING if stale is None else self._served(request, stale, "slow")

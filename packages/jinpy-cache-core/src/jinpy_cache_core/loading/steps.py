@@ -66,10 +66,12 @@ class Spawn(NamedTuple):
 
     Attributes:
         plan: What to run; it is closed if there is no room.
+        ended: Called when it is over, even if it never ran because its loop was closed.
         flight: What it computes, if that is under way already.
     """
 
     plan: "Plan[Any]"
+    ended: Callable[[], None]
     flight: Flight | None = None
 
 

@@ -28,28 +28,29 @@ class Awaited(CacheInterface):
         self._cache = cache
         self._runner = runner
 
-    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run any coroutine on that loop."""
         return self._runner.run(coroutine)
 
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Run `aget`."""
-        return self._run(self._cache.aget(key, default, type=type))
+        return self.run(self._cache.aget(key, default, type=type))
 
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Run `aset`."""
-        self._run(self._cache.aset(key, value, ttl))
+        self.run(self._cache.aset(key, value, ttl))
 
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Run `aadd`."""
-        return self._run(self._cache.aadd(key, value, ttl))
+        return self.run(self._cache.aadd(key, value, ttl))
 
     def delete(self, key: str) -> bool:
         """Run `adelete`."""
-        return self._run(self._cache.adelete(key))
+        return self.run(self._cache.adelete(key))
 
     def pop(self, key: str, default: object = None) -> Any:
         """Run `apop`."""
-        return self._run(self._cache.apop(key, default))
+        return self.run(self._cache.apop(key, default))
 
     def scan(self, prefix: str = "") -> Iterator[str]:
         """Iterate over `ascan`, one step of the loop at a time."""
@@ -62,57 +63,67 @@ class Awaited(CacheInterface):
         try:
             while True:
                 try:
-                    yield self._run(step())
+                    yield self.run(step())
                 except StopAsyncIteration:
                     return
         finally:
             end = getattr(keys, "aclose", None)
             if end is not None:
-                self._run(end())
+                self.run(end())
 
     def exists(self, key: str) -> bool:
         """Run `aexists`."""
-        return self._run(self._cache.aexists(key))
+        return self.run(self._cache.aexists(key))
 
     def clear(self) -> None:
         """Run `aclear`."""
-        self._run(self._cache.aclear())
+        self.run(self._cache.aclear())
 
     def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
         """Run `aget_many`."""
-        return self._run(self._cache.aget_many(keys, default))
+        return self.run(self._cache.aget_many(keys, default))
 
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Run `aset_many`."""
-        self._run(self._cache.aset_many(items, ttl))
+        self.run(self._cache.aset_many(items, ttl))
 
     def delete_many(self, keys: Iterable[str]) -> int:
         """Run `adelete_many`."""
-        return self._run(self._cache.adelete_many(keys))
+        return self.run(self._cache.adelete_many(keys))
 
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Run `aincr`."""
-        return self._run(self._cache.aincr(key, amount, ttl))
+        return self.run(self._cache.aincr(key, amount, ttl))
 
     def decr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Run `adecr`."""
-        return self._run(self._cache.adecr(key, amount, ttl))
+        return self.run(self._cache.adecr(key, amount, ttl))
 
     def ttl(self, key: str) -> float | None:
         """Run `attl`."""
-        return self._run(self._cache.attl(key))
+        return self.run(self._cache.attl(key))
 
     def touch(self, key: str, ttl: TTL) -> bool:
         """Run `atouch`."""
-        return self._run(self._cache.atouch(key, ttl))
+        return self.run(self._cache.atouch(key, ttl))
+
+    def get_or_set(self, key: str, factory: Any, ttl: TTL = None, **how: Any) -> Any:
+        """Run `aget_or_set`."""
+        return self.run(self._cache.aget_or_set(key, factory, ttl, **how))
+
+    def get_or_set_many(
+        self, keys: Iterable[str], factory: Any, ttl: TTL = None, **how: Any
+    ) -> dict[str, Any]:
+        """Run `aget_or_set_many`."""
+        return self.run(self._cache.aget_or_set_many(keys, factory, ttl, **how))
 
     def is_healthy(self) -> bool:
         """Run `ais_healthy`."""
-        return self._run(self._cache.ais_healthy())
+        return self.run(self._cache.ais_healthy())
 
     def close(self) -> None:
         """Run `aclose`."""
-        self._run(self._cache.aclose())
+        self.run(self._cache.aclose())
 
 
 def new_runner() -> asyncio.Runner:

@@ -4,10 +4,11 @@ Every row is written once, against `CacheInterface`. The fixtures multiply it: b
 the backend, and by the serializers that it declares.
 """
 
+import asyncio
 import math
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar, cast
 from uuid import uuid4
 
 import pytest
@@ -120,6 +121,18 @@ class Harness:
         else:
             with new_runner() as runner:
                 yield Awaited(backend, runner)
+
+    @contextmanager
+    def loop(self, backend: BaseBackend) -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
+        """Run coroutines on the event loop of `in_half`, in bounded time."""
+
+        async def within(coroutine: Coroutine[Any, Any, Any]) -> Any:
+            async with asyncio.timeout(self.patience):
+                return await coroutine
+
+        with self.in_half("async", backend) as cache:
+            runner = cast("Awaited", cache)
+            yield lambda coroutine: runner.run(within(coroutine))
 
     # -- What the rows use ------------------------------------------------------------------------
 
