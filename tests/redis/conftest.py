@@ -1,16 +1,17 @@
 """Servers, proxies and backends that the tests share; everything that is started is ended."""
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 from tests.redis.fake_server import FakeServer
 from tests.redis.proxy import Proxy
-from tests.redis.servers import Cluster, NotStarted, SentinelGroup, Server, find_program
+from tests.redis.servers import Cluster, SentinelGroup, Server, find_program
+
+from jinpy_cache_core import CacheInterface
+from jinpy_cache_core.testing.halves import Awaited, new_runner
+from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 
 QUICK = {
     "connect_timeout": 1.0,
@@ -118,12 +119,17 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., RedisCacheBac
         backend.close()
 
 
-@pytest.fixture
-def tls_options() -> type[NotStarted]:
-    """What a server raises that was built without TLS."""
-    return NotStarted
+@pytest.fixture(params=["sync", "async"])
+def half(
+    request: pytest.FixtureRequest, make: Callable[..., RedisCacheBackend]
+) -> Iterator[Callable[..., CacheInterface]]:
+    """Build a backend likewise and drive one half of it; the backend itself is its `backend`."""
+    with new_runner() as runner:
 
+        def build(url: str, **settings: Any) -> CacheInterface:
+            backend = make(url, **settings)
+            shown = backend if request.param == "sync" else Awaited(backend, runner)
+            shown.backend = backend  # type: ignore[union-attr]
+            return shown
 
-def threads_now() -> set[threading.Thread]:
-    """The threads that run."""
-    return set(threading.enumerate())
+        yield build

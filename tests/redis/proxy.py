@@ -106,6 +106,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             if self.reset:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
+                sock.shutdown(socket.SHUT_RD)  # wakes the thread that reads, sends nothing
             else:
                 sock.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(OSError):
@@ -116,12 +117,8 @@ class Proxy:
         with self._lock:
             pairs, self._pairs = self._pairs, []
         for inner, outer in pairs:
-            for one in (inner, outer):
-                with contextlib.suppress(OSError):
-                    if self.reset:
-                        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
-                    one.shutdown(socket.SHUT_RDWR)
             self._end(inner)
+            self._end(outer)
 
     def close(self) -> None:
         """End everything."""

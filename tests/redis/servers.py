@@ -304,7 +304,11 @@ class SentinelGroup:
     def _sees_all(self, sentinel: Server) -> bool:
         with sentinel.admin() as client:
             state = client.execute_command("SENTINEL MASTER", self.SERVICE)
-            fields = state if isinstance(state, dict) else dict(zip(state[::2], state[1::2], strict=True))
+            fields = (
+                state
+                if isinstance(state, dict)
+                else dict(zip(state[::2], state[1::2], strict=True))
+            )
             text = {str_of(name).replace("-", "_"): str_of(value) for name, value in fields.items()}
             sentinels = text.get("num_other_sentinels")
             replicas = text.get("num_slaves")

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
-import redis
+from tests.redis.servers import Cluster, SentinelGroup, Server
 
+import redis
 from jinpy_cache_core.testing import BackendContract, FakeClock
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
-from tests.redis.servers import Cluster, SentinelGroup, Server
 
 
 def let_time_pass(client: "redis.Redis", namespace: str, seconds: float) -> None:
@@ -41,9 +41,7 @@ class OnRedis(BackendContract):
 
     def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
         """Build one over the topology's servers."""
-        config = RedisCacheConfig(
-            url=self.url, decode_responses=self.decode_responses, **settings
-        )
+        config = RedisCacheConfig(url=self.url, decode_responses=self.decode_responses, **settings)
         return RedisCacheBackend(config, clock=clock)
 
     def advance(self, backend: RedisCacheBackend, clock: FakeClock, seconds: float) -> None:

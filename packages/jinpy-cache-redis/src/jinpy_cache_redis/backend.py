@@ -51,6 +51,7 @@ class RedisCacheBackend(BaseBackend):
     """
 
     config_class: ClassVar[type[BaseCacheBackendConfig]] = RedisCacheConfig
+    _areads_by_reads: ClassVar[bool] = False
 
     def __init__(
         self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None

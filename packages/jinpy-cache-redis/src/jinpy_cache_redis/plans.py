@@ -152,7 +152,7 @@ class Plans:
             if has_layers(head):
                 yield Finish(_UNWATCH)
                 return (yield from self.update(key, touching(seconds)))
-            answers = yield Finish(Request(data, stored, replies))
+            answers = yield Finish(Request(data, stored, replies, repeatable=False))
             if answers[-1] is not None:
                 return bool(answers[-1][0])
 

@@ -1,0 +1,253 @@
+"""The server is not there, goes away, hangs, or comes back: one object survives it all."""
+
+import asyncio
+import socket
+import threading
+import time
+
+import pytest
+from tests.redis.conftest import QUICK
+from tests.redis.servers import free_port
+
+from jinpy_cache_core import CacheConnectionError, CacheException, CacheTimeoutError
+
+BUDGET = QUICK["operation_timeout"]
+SLACK = 0.8
+
+
+def test_a_server_that_appears_later(half, start_server):
+    """Nothing is connected at construction; operations fail in time, and work once there is one."""
+    port = free_port()
+    cache = half(f"redis://127.0.0.1:{port}")
+    for _ in range(2):
+        began = time.monotonic()
+        with pytest.raises(CacheConnectionError) as caught:
+            cache.get("k")
+        assert time.monotonic() - began < BUDGET + SLACK
+    assert caught.value.errno == 111
+    assert caught.value.__cause__ is not None
+    assert cache.is_healthy() is False
+    start_server(port=str(port))
+    cache.set("k", {"n": 1})
+    assert {"n": 1} == cache.get("k")
+
+
+def test_a_black_hole(half):
+    """A server whose accept queue is full answers no connection: the budget holds."""
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen(0)
+        port = hole.getsockname()[1]
+        fillers = [socket.socket() for _ in range(4)]
+        try:
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(("127.0.0.1", port))
+            cache = half(f"redis://127.0.0.1:{port}", connect_timeout=0.2, retries=1)
+            began = time.monotonic()
+            with pytest.raises(CacheTimeoutError):
+                cache.get("k")
+            assert time.monotonic() - began < 1.5
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_a_restart_is_not_noticed(half, server):
+    """The next operation after a restart succeeds on the same object; what was there is lost."""
+    cache = half(server.url)
+    cache.set("k", 1)
+    for _ in range(3):
+        server.kill()
+        server.start()
+        assert cache.get("k") is None
+        cache.set("k", 2)
+        assert 3 == cache.incr("k")
+
+
+def test_idle_connections_that_the_server_closes(half, server):
+    """Whether idle connections were killed or timed out, no caller sees it, counters included."""
+    cache = half(server.url)
+    cache.set("n", 0)
+    for expected in range(1, 6):
+        server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert expected == cache.incr("n")
+        server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert expected == cache.get("n")
+
+
+def test_idle_connections_that_are_reset(half, proxy):
+    """A reset on an idle connection is one of our errors or none at all."""
+    cache = half(proxy.url)
+    proxy.reset = True
+    cache.set("k", 1)
+    for _ in range(5):
+        proxy.cut()
+        assert 1 == cache.get("k")
+
+
+@pytest.mark.parametrize("hang", ["stop", "pause", "sleep"])
+def test_a_server_that_hangs(half, server, hang):
+    """Operations time out within their budget; afterwards no reply of then reaches anyone."""
+    cache = half(server.url, command_timeout=0.2, operation_timeout=0.6, retries=1)
+    for number in range(50):
+        cache.set(f"k{number}", {"k": number})
+    if hang == "stop":
+        server.pause()
+    elif hang == "pause":
+        server.ask("CLIENT", "PAUSE", 3000)
+    else:
+        with socket.create_connection(("127.0.0.1", server.port)) as sleeper:
+            sleeper.sendall(b"DEBUG SLEEP 3\r\n")
+    for call in (lambda: cache.get("k1"), lambda: cache.incr("n"), lambda: cache.set("k2", 2)):
+        began = time.monotonic()
+        with pytest.raises(CacheTimeoutError):
+            call()
+        assert time.monotonic() - began < 0.6 + SLACK
+    assert cache.is_healthy() is False
+    if hang == "stop":
+        server.resume()
+    deadline = time.monotonic() + 5
+    while not cache.is_healthy():
+        assert time.monotonic() < deadline
+    for number in range(3, 50):
+        assert {"k": number} == cache.get(f"k{number}")
+
+
+@pytest.mark.parametrize(
+    ("operation", "again"),
+    [
+        ("get", True),
+        ("set", True),
+        ("delete", True),
+        ("get_many", True),
+        ("set_many", True),
+        ("delete_many", True),
+        ("exists", True),
+        ("ttl", True),
+        ("touch", False),
+        ("incr", False),
+        ("decr", False),
+        ("add", False),
+        ("pop", False),
+    ],
+)
+def test_a_reply_that_is_lost(half, proxy, operation, again):
+    """What may be repeated is; a counter, `add` and `pop` say that their outcome is unknown."""
+    cache = half(proxy.url)
+    calls = {
+        "get": lambda: cache.get("n"),
+        "set": lambda: cache.set("n", 5),
+        "delete": lambda: cache.delete("other"),
+        "get_many": lambda: cache.get_many(["n", "m"]),
+        "set_many": lambda: cache.set_many({"n": 5, "m": 6}),
+        "delete_many": lambda: cache.delete_many(["other", "m"]),
+        "exists": lambda: cache.exists("n"),
+        "ttl": lambda: cache.ttl("n"),
+        "touch": lambda: cache.touch("n", 60),
+        "incr": lambda: cache.incr("n"),
+        "decr": lambda: cache.decr("n", ttl=60),
+        "add": lambda: cache.add("new", 1),
+        "pop": lambda: cache.pop("n"),
+    }
+    cache.set("n", 5)
+    cache.backend.clear()
+    cache.set("n", 5)
+    # Guarded transactions look first; the reply to that is let through, the second one is lost.
+    looks = {"touch": 40, "pop": 20}
+    proxy.cut_after = looks.get(operation, 2)
+    if again:
+        calls[operation]()
+    else:
+        with pytest.raises(CacheConnectionError, match="outcome is unknown"):
+            calls[operation]()
+    count = cache.get("n")
+    assert count is None or 4 <= count <= 6
+    assert cache.is_healthy()
+
+
+def test_a_kill_under_load(server, make):
+    """On one object, sync and async together: no wrong value, errors only while it is down, then
+    recovery within a second, and no operation outlives its budget.
+    """
+    backend = make(server.url, command_timeout=0.5, operation_timeout=1.5)
+    backend.set_many({f"k{n}": {"k": n, "seq": 0} for n in range(20)})
+    ended = threading.Event()
+    wrong: list[object] = []
+    slowest = [0.0]
+    errors: list[tuple[float, float]] = []
+    successes: list[float] = []
+
+    def note(began: float, error: CacheException | None) -> None:
+        now = time.monotonic()
+        slowest[0] = max(slowest[0], now - began)
+        if error is None:
+            successes.append(now)
+        else:
+            errors.append((began, now))
+
+    def check(number: int, value: object) -> None:
+        if value is not None and (not isinstance(value, dict) or value.get("k") != number):
+            wrong.append((number, value))
+
+    def work(seed: int) -> None:
+        step = seed
+        while not ended.is_set():
+            step += 1
+            number = step % 20
+            began = time.monotonic()
+            try:
+                if step % 3:
+                    check(number, backend.get(f"k{number}"))
+                else:
+                    backend.set(f"k{number}", {"k": number, "seq": step})
+            except CacheException as error:
+                note(began, error)
+            else:
+                note(began, None)
+
+    async def atask(seed: int) -> None:
+        step = seed
+        while not ended.is_set():
+            step += 1
+            number = step % 20
+            began = time.monotonic()
+            try:
+                if step % 3:
+                    check(number, await backend.aget(f"k{number}"))
+                else:
+                    await backend.aset(f"k{number}", {"k": number, "seq": step})
+            except CacheException as error:
+                note(began, error)
+            else:
+                note(began, None)
+
+    async def awork() -> None:
+        await asyncio.gather(*[atask(1000 * n) for n in range(4)])
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    threads.append(threading.Thread(target=lambda: asyncio.run(awork())))
+    for thread in threads:
+        thread.start()
+    downs: list[tuple[float, float]] = []
+    try:
+        for _ in range(2):
+            time.sleep(0.3)  # the load runs
+            down = time.monotonic()
+            server.kill()
+            time.sleep(0.5)  # the outage
+            server.start()
+            downs.append((down, time.monotonic()))
+            time.sleep(1.2)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(20)
+    assert [] == wrong
+    assert slowest[0] < 1.5 + SLACK
+    for began, failed in errors:
+        assert any(down - 0.1 <= failed and began <= up + 0.2 for down, up in downs)
+    for _, up in downs:
+        assert any(up <= moment <= up + 1.0 for moment in successes)
+        late = [failed for began, failed in errors if up + 1.0 < began < up + 1.2]
+        assert [] == late
