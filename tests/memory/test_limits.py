@@ -126,7 +126,7 @@ def test_overwriting_an_entry_leaves_nothing_behind(make):
 
 def test_expired_entries_make_room_before_live_ones(make, clock):
     """Nothing that lives is evicted for something that is dead."""
-    backend = make(max_entries=10)
+    backend = make(max_entries=10, eviction="fifo")
     for number in range(5):
         backend.set(f"live:{number}", number)
     for number in range(5):
@@ -187,8 +187,11 @@ class TestListener:
             backend.clear()
             heard.clear()
 
-    def test_size(self, backend, heard):
+    def test_size(self, make, heard):
         """A full cache drops what the policy chooses."""
+        backend = make(
+            max_entries=2, eviction="fifo", eviction_listener=lambda *dropped: heard.append(dropped)
+        )
         for number in range(4):
             backend.set(str(number), number)
         assert [("0", 0, EvictionCause.SIZE), ("1", 1, EvictionCause.SIZE)] == heard

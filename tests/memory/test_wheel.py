@@ -18,6 +18,7 @@ STEPS = st.lists(
 
 
 def entry(deadline: float) -> Entry:
+    """Make an entry that nothing holds."""
     return Entry("key", None, deadline, 0)
 
 

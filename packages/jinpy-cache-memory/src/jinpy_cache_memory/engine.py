@@ -41,7 +41,7 @@ within bounds; expired entries go before live ones when the wheel has come past 
 **Expiry.** Exact at read, `now >= deadline`. Memory is reclaimed by writes, which advance the wheel
 (amortised constant), and by a read that meets an expired entry; there is no thread and no timer.
 
-**Fork.** A child gets a new lock, and, if its parent's lock was held, lists rebuilt from the dict.
+**Fork.** A child whose parent's lock was held gets a new lock, and lists rebuilt from the dict.
 
 References: Ben Manes, "Design of a Modern Cache" (2016), for the separation of the map from its
 policies and for recording hits cheaply; Zhang et al., "FIFO can be better than LRU" (HotOS 2023),
@@ -373,24 +373,25 @@ class Engine:
 
     def recover(self) -> None:
         """Make the engine of a forked child usable, whatever the parent's threads were doing."""
+        if self._acquire(False):
+            self._release()
+            return
         self._renew_lock()
-        if self._settling or self._unsettled:
-            self._settling = False
-            self._unsettled = []
-            self._policy = self._make_policy()
-            self._wheel = TimerWheel(self._now())
-            self._weight = 0
-            for entry in self._entries.values():
-                _unlink(entry)
-                entry.alive = True
-                self._weight += entry.weight
-                self._mend(entry)
+        self._settling = False
+        self._unsettled = []
+        self._policy = self._make_policy()
+        self._wheel = TimerWheel(self._now())
+        self._weight = 0
+        for entry in self._entries.values():
+            _unlink(entry)
+            self._weight += entry.weight
+            self._mend(entry)
 
     # -- Locked regions --------------------------------------------------------------------------
 
     def _renew_lock(self) -> None:
         lock = RLock()
-        self._acquire: Callable[[], bool] = lock.acquire
+        self._acquire: Callable[..., bool] = lock.acquire
         self._release: Callable[[], None] = lock.release
 
     def _time_for_write(self, seconds: float) -> float:
@@ -508,19 +509,22 @@ class Engine:
     def _empty(self) -> None:
         """Swap everything for nothing under the lock, and take the old apart after it."""
         now = self._now()
+        empty: dict[str, Entry] = {}
+        policy = self._make_policy()
+        wheel = TimerWheel(now)
         self._acquire()
         try:
+            nested = self._settling
             entries = self._entries
-            self._entries = {}
+            self._entries = empty
             self._weight = 0
+            if not nested:
+                self._policy = policy
+                self._wheel = wheel
             for entry in entries.values():
                 entry.alive = False
-            nested = self._settling
-            if nested:
+            if nested:  # the outermost activation takes its lists apart itself
                 self._unsettled.extend(entries.values())
-            else:
-                self._policy = self._make_policy()
-                self._wheel = TimerWheel(now)
         finally:
             self._release()
         listener = self._listener

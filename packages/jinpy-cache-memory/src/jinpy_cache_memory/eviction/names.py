@@ -3,14 +3,22 @@
 from collections.abc import Callable
 from typing import Final
 
+from jinpy_cache_memory.eviction.adaptive import AdaptiveEviction
+from jinpy_cache_memory.eviction.fifo import FifoEviction
+from jinpy_cache_memory.eviction.lfu import LfuEviction
 from jinpy_cache_memory.eviction.lru import LruEviction
 from jinpy_cache_memory.eviction.policy import EvictionPolicy, NoEviction
+from jinpy_cache_memory.eviction.sieve import SieveEviction
 
-DEFAULT_POLICY: Final = "lru"
+DEFAULT_POLICY: Final = "adaptive"
 """What a configuration gets that names none."""
 
 POLICIES: Final[dict[str, Callable[[int], EvictionPolicy]]] = {
+    "adaptive": AdaptiveEviction,
     "lru": LruEviction,
+    "lfu": LfuEviction,
+    "fifo": FifoEviction,
+    "sieve": SieveEviction,
 }
 """A policy's name, and what makes one for so many entries."""
 
