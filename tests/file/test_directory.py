@@ -18,9 +18,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for an
 def modes(directory: Path) -> dict[str, int]:
     """The mode of everything under a directory, and of itself."""
     paths = [directory, *directory.rglob("*")]
-    return {
-        str(path.relative_to(directory)): stat.S_IMODE(path.lstat().st_mode) for path in paths
-    }
+    return {str(path.relative_to(directory)): stat.S_IMODE(path.lstat().st_mode) for path in paths}
 
 
 def test_the_default_directory_is_the_users_own(tmp_path, monkeypatch):

@@ -27,8 +27,8 @@ from jinpy_cache_core.exceptions import (
     CacheTimeoutError,
 )
 from jinpy_cache_file import directory as directories
-from jinpy_cache_file.inspection import problem_of
-from jinpy_cache_file.layout import FORMAT, FORMAT_KEY
+from jinpy_cache_file.inspection import pad, problem_of
+from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.write_lock import WriteLock
 
 DATA_NAME: Final = "data.mdb"
@@ -44,6 +44,17 @@ _RESERVE_BYTES: Final = 65536
 _SMALLEST_MAP: Final = 1 << 20
 _MAP_STEP: Final = 1 << 16
 _UNREACHABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.PageNotFoundError,
+    lmdb.InvalidError,
+    lmdb.VersionMismatchError,
+    lmdb.CursorFullError,
+    lmdb.IncompatibleError,
+    lmdb.BadValsizeError,
+)
+"""What LMDB says of a store whose pages make no sense."""
 
 _log = logging.getLogger("jinpy_cache_file")
 
@@ -270,11 +281,18 @@ class Environment:
         data = self.path / DATA_NAME
         self.readonly = None
         problem = self._problem(data)
-        if problem is not None:
-            if not alone:
-                message = f"The store in {str(self.path)!r} is damaged, and locked: {problem}."
-                raise CacheTimeoutError(message)
-            self._put_aside(problem)
+        if problem is None:
+            try:
+                return self._opened_unexamined(data, alone=alone)
+            except DAMAGE as error:
+                problem = str(error)
+        if not alone:
+            message = f"The store in {str(self.path)!r} is damaged, and locked: {problem}."
+            raise CacheTimeoutError(message)
+        self._put_aside(problem)
+        return self._opened_unexamined(data, alone=alone)
+
+    def _opened_unexamined(self, data: Path, *, alone: bool) -> lmdb.Environment:
         try:
             self._make_files(data)
         except OSError as error:
@@ -313,7 +331,12 @@ class Environment:
         return problem_of(data, thorough=not self.durable and self.lock.noted() != _boot())
 
     def _make_files(self, data: Path) -> None:
-        os.close(directories.open_own(data))
+        descriptor = directories.open_own(data)
+        try:
+            os.fchmod(descriptor, directories.FILE_MODE)
+            pad(descriptor)
+        finally:
+            os.close(descriptor)
         lock = self.path / LOCK_NAME
         # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
         with contextlib.suppress(FileExistsError):
@@ -382,6 +405,9 @@ def _check_format(opened: lmdb.Environment, path: Path) -> None:
     if found is None:
         with opened.begin(write=True) as writing:
             writing.put(FORMAT_KEY, FORMAT)
+    elif not is_format(found):
+        message = f"the store's format is {found[:40]!r}"
+        raise lmdb.CorruptedError(message)
     elif found != FORMAT:
         message = (
             f"The store in {str(path)!r} was written by another release ({found[:40]!r}; this one "

@@ -4,6 +4,7 @@ A store that is shorter than its meta pages say kills the process with SIGBUS on
 a page that is not there. So the meta pages are read here first, as bytes.
 """
 
+import os
 import struct
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,8 @@ _META: Final = struct.Struct("=II8xQI44x48xQQ")
 _META_FLAG: Final = 0x08
 _SMALLEST_PAGE: Final = 256
 _LARGEST_PAGE: Final = 32768
+_PADDING: Final = 2 * 65536
+_LARGEST_PADDED: Final = 1 << 44
 
 
 @attrs.frozen(slots=True)
@@ -58,6 +61,23 @@ def problem_of(path: Path, *, thorough: bool = False) -> str | None:
         # Free pages at the end may never have been written; anything else is a cut file.
         return _walk(path) and f"it has {size:,} of {expected:,} bytes"
     return _walk(path) if thorough else None
+
+
+def pad(descriptor: int) -> None:
+    """Let a data file end in a hole, so that a damaged page cannot lead beyond its end.
+
+    LMDB checks the numbers of pages, but not where a page says that its nodes begin: up to 64 KiB
+    further on. In a hole it finds zeros; beyond the end, SIGBUS.
+    """
+    raw = os.pread(descriptor, 2 * _LARGEST_PAGE, 0)
+    first = _meta(raw, 0)
+    if isinstance(first, str):
+        return  # a new file; it has no pages to be damaged
+    second = _meta(raw[first.page_size :], 1)
+    metas = [meta for meta in (first, second) if isinstance(meta, Meta)]
+    end = max((meta.last_page + 1) * meta.page_size for meta in metas) + _PADDING
+    if os.fstat(descriptor).st_size < end <= _LARGEST_PADDED:
+        os.ftruncate(descriptor, end)
 
 
 def _meta(raw: bytes, number: int) -> Meta | str:

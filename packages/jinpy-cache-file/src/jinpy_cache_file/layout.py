@@ -31,8 +31,10 @@ EXPIRY: Final = b"x"
 FILE: Final = b"f"
 FORMAT_KEY: Final = b"m"
 
-FORMAT: Final = b"jinpy-cache-file 1"
-"""What `FORMAT_KEY` holds in a store of this version."""
+_NAME: Final = b"jinpy-cache-file 1"
+
+FORMAT: Final = b"%b %08x" % (_NAME, crc32(_NAME))
+"""What `FORMAT_KEY` holds in a store of this version; checked, as it decides about all the rest."""
 
 MAX_TREE_KEY: Final = 511
 """The longest key that LMDB takes, in bytes."""
@@ -236,6 +238,12 @@ def unpack_head(tree_key: bytes, record: bytes) -> Head | None:
 def is_foreign(record: bytes) -> bool:
     """Whether a record names a version of this format that is not ours: left for its writer."""
     return len(record) > CHECKED_FROM and record[CHECKED_FROM] >> 4 != INLINE >> 4
+
+
+def is_format(found: bytes) -> bool:
+    """Whether this was written as a `FORMAT`, be it by another release."""
+    name, _, checksum = found.rpartition(b" ")
+    return checksum == b"%08x" % crc32(name)
 
 
 def charge(tree_key: bytes, record_size: int, *, expires: bool) -> int:

@@ -31,7 +31,7 @@ from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.decisions import Decision, Record, storing
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.sentinels import MISSING, Missing
-from jinpy_cache_file.environment import Environment
+from jinpy_cache_file.environment import DAMAGE, Environment
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     FILE,
@@ -62,16 +62,6 @@ _LOOK_AGAIN_AFTER: Final = 1.0
 _EVICTED_FROM_FULL: Final = 64
 _CHUNK: Final = 1000
 _SCAN_CHUNK: Final = 512
-
-_DAMAGE: Final = (
-    lmdb.CorruptedError,
-    lmdb.PageNotFoundError,
-    lmdb.InvalidError,
-    lmdb.VersionMismatchError,
-    lmdb.CursorFullError,
-    lmdb.IncompatibleError,
-    lmdb.BadValsizeError,
-)
 
 
 class Store:
@@ -436,7 +426,7 @@ class Store:
             opened.reader_check()
         elif isinstance(error, lmdb.PanicError):
             environment.reopen(opened)
-        elif isinstance(error, _DAMAGE):
+        elif isinstance(error, DAMAGE):
             environment.discard(opened, str(error))
         elif error.code == errno.ENOSPC and removes and not self._reserve_spent:
             self._reserve_spent = True
