@@ -1,7 +1,11 @@
-"""Run one benchmark by name: `scripts/bench memory`."""
+"""Measure a backend beside its peers: `scripts/bench memory`.
+
+`all` runs every benchmark and writes one JSON file, `plot` draws charts of that file.
+"""
 
 import argparse
 import importlib
+import json
 import pkgutil
 import sys
 from contextlib import AbstractContextManager
@@ -11,13 +15,37 @@ from rich.console import Console
 from rich.progress import Progress
 
 import bench_suite
+from bench_suite.charts import draw_all
+from bench_suite.everything import measure_all
 from bench_suite.measuring import Suite, measure
 from bench_suite.reporting import as_json, judge, medians, table
+
+MEASURED = Path(__file__).parents[2] / "docs" / "assets" / "benchmarks.json"
+"""Where `all` writes and `plot` reads unless told otherwise; the charts are put beside it."""
 
 
 def main() -> int:
     """Measure, print, and return 1 if a promise is broken."""
     arguments = _parser().parse_args()
+    if arguments.name == "plot":
+        for path in draw_all(arguments.json or MEASURED, MEASURED.parent):
+            print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+        return 0
+    if arguments.name == "all":
+        return _measure_all(arguments)
+    return _measure_one(arguments)
+
+
+def _measure_all(arguments: argparse.Namespace) -> int:
+    pace = ["--rounds", str(arguments.rounds), "--seconds", str(arguments.seconds)]
+    measured, all_hold = measure_all(_benchmarks(), pace)
+    path: Path = arguments.json or MEASURED
+    path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    print(f"Everything that was measured is in {path}; `scripts/bench plot` draws it.")
+    return int(not all_hold)
+
+
+def _measure_one(arguments: argparse.Namespace) -> int:
     console = Console()
     module = importlib.import_module(f"bench_suite.{arguments.name}")
     opened: AbstractContextManager[Suite] = module.suite()
@@ -42,18 +70,20 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("name", choices=_benchmarks(), help="what to measure")
+    parser.add_argument("name", choices=[*_benchmarks(), "all", "plot"], help="what to do")
     parser.add_argument("--rounds", type=int, default=21, help="how often each contender is timed")
     parser.add_argument(
         "--seconds", type=float, default=0.02, help="about how long it works each time"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write, or read, every figure there"
+    )
     return parser
 
 
 def _benchmarks() -> list[str]:
     """Find the modules that are benchmarks, without importing them and their peers."""
-    machinery = {"__main__", "measuring", "reporting"}
+    machinery = {"__main__", "charts", "everything", "measuring", "reporting", "svg"}
     found = {module.name for module in pkgutil.iter_modules(bench_suite.__path__)}
     return sorted(found - machinery)
 

@@ -1,0 +1,128 @@
+"""`scripts/bench plot`: charts of what `scripts/bench all` measured, one picture a benchmark.
+
+A bar is the median of the rounds, the thin line on it reaches from the first to the third quartile.
+Each scenario has a scale of its own, from zero.
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from bench_suite.svg import Drawing
+
+WIDTH = 760
+LABELS = 210
+FIGURES = 96
+ROW = 24
+OURS = ("Cache", "backend", "jinpy")
+"""What the names of our own contenders begin with."""
+
+
+@attrs.frozen
+class Bar:
+    """One contender of one scenario.
+
+    Attributes:
+        name: The contender.
+        low: The first quartile.
+        middle: The median.
+        high: The third quartile.
+    """
+
+    name: str
+    low: float
+    middle: float
+    high: float
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is one of ours."""
+        return self.name.startswith(OURS)
+
+
+@attrs.frozen
+class Panel:
+    """One scenario, with its contenders in the order they were measured."""
+
+    name: str
+    bars: Sequence[Bar]
+
+
+def draw_all(measured: Path, folder: Path) -> list[Path]:
+    """Draw every benchmark of a file that `scripts/bench all` wrote.
+
+    Args:
+        measured: The JSON file.
+        folder: Where the pictures go.
+
+    Returns:
+        What was drawn.
+    """
+    everything = json.loads(measured.read_text(encoding="utf-8"))
+    drawn: list[Path] = []
+    for name, benchmark in everything["benchmarks"].items():
+        path = folder / f"bench-{name}.svg"
+        caption = f"{everything['date']}, {everything['machine']['summary']}"
+        path.write_text(draw(name, panels(benchmark["measurements"]), caption), encoding="utf-8")
+        drawn.append(path)
+    return drawn
+
+
+def panels(measurements: Sequence[Mapping[str, Any]]) -> list[Panel]:
+    """Sort measurements by scenario."""
+    found: dict[str, list[Bar]] = {}
+    for each in measurements:
+        rounds = each["nanoseconds"]
+        several = len(rounds) > 1
+        low, middle, high = statistics.quantiles(rounds, n=4) if several else rounds * 3
+        found.setdefault(each["scenario"], []).append(Bar(each["contender"], low, middle, high))
+    return [Panel(name, bars) for name, bars in found.items()]
+
+
+def draw(name: str, panels: Sequence[Panel], caption: str) -> str:
+    """One picture: the panels below each other.
+
+    Args:
+        name: The benchmark.
+        panels: Its scenarios.
+        caption: When and where it was measured.
+    """
+    drawing = Drawing(WIDTH, f"{name}: time for one operation, shorter is better")
+    drawing.text(0, 18, f"{name}: time for one operation, shorter is better", kind="title")
+    drawing.text(0, 37, caption, kind="quiet")
+    y = 60.0
+    for panel in panels:
+        y = _draw_panel(drawing, panel, y)
+    drawing.height = y
+    return drawing.finished()
+
+
+def _draw_panel(drawing: Drawing, panel: Panel, top: float) -> float:
+    """Draw one scenario and return where the next one begins."""
+    drawing.text(0, top + 12, panel.name, kind="panel")
+    top += 22
+    longest = max(bar.high for bar in panel.bars)
+    scale = (WIDTH - LABELS - FIGURES) / longest
+    for bar in panel.bars:
+        middle = top + ROW / 2
+        drawing.text(LABELS - 10, middle + 4, bar.name, anchor="end")
+        kind = "ours" if bar.ours else "theirs"
+        drawing.bar(LABELS, top + 3, bar.middle * scale, ROW - 6, kind=kind)
+        drawing.line(LABELS + bar.low * scale, middle, LABELS + bar.high * scale, middle)
+        end = LABELS + max(bar.middle, bar.high) * scale
+        drawing.text(end + 8, middle + 4, duration(bar.middle), kind="figure")
+        top += ROW
+    drawing.line(LABELS, top - len(panel.bars) * ROW, LABELS, top, kind="grid")
+    return top + 16
+
+
+def duration(nanoseconds: float) -> str:
+    """A duration with three digits and the unit that suits it."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.3g} {unit}"
+    return f"{nanoseconds:.3g} ns"

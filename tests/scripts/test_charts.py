@@ -1,0 +1,72 @@
+"""The charts show what was measured, to scale, and are well-formed whatever the names are."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from bench_suite.charts import draw, draw_all, duration, panels
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+MEASUREMENTS = [
+    {"scenario": "get", "contender": "dict & <co>", "nanoseconds": [10.0, 20.0, 30.0]},
+    {"scenario": "get", "contender": "Cache", "nanoseconds": [40.0, 40.0, 40.0]},
+    {"scenario": "set", "contender": "Cache", "nanoseconds": [5000.0]},
+]
+
+
+@pytest.fixture
+def drawing() -> ET.Element:
+    """A picture of the measurements, read back."""
+    return ET.fromstring(draw("memory", panels(MEASUREMENTS), "some day, some machine"))
+
+
+def test_a_bar_is_as_long_as_its_median(drawing: ET.Element):
+    """Within one scenario lengths compare as medians do."""
+    theirs, ours, _ = (float(bar.attrib["width"]) for bar in drawing.iter(f"{SVG}rect"))
+    assert ours == pytest.approx(2 * theirs, abs=0.2)
+
+
+def test_ours_are_told_apart(drawing: ET.Element):
+    """Our contenders have a colour of their own."""
+    kinds = [bar.attrib["class"] for bar in drawing.iter(f"{SVG}rect")]
+    assert ["theirs", "ours", "ours"] == kinds
+
+
+def test_every_name_and_figure_is_written(drawing: ET.Element):
+    """Scenarios, contenders and medians can be read, special characters included."""
+    words = [text.text for text in drawing.iter(f"{SVG}text")]
+    for expected in ("get", "dict & <co>", "20 ns", "Cache", "40 ns", "5 µs"):
+        assert expected in words
+
+
+def test_it_is_readable_on_light_and_dark_pages(drawing: ET.Element):
+    """The colours follow the page's scheme, and nothing is loaded from elsewhere."""
+    style = drawing.findtext(f"{SVG}style") or ""
+    assert "prefers-color-scheme: dark" in style
+    assert "http" not in style
+
+
+def test_each_benchmark_gets_its_picture(tmp_path: Path):
+    """`plot` draws every benchmark of the file beside it."""
+    everything = {
+        "date": "2026-01-31",
+        "machine": {"summary": "a machine"},
+        "benchmarks": {name: {"measurements": MEASUREMENTS} for name in ("memory", "file")},
+    }
+    measured = tmp_path / "benchmarks.json"
+    measured.write_text(json.dumps(everything))
+    names = [path.name for path in draw_all(measured, tmp_path)]
+    assert ["bench-memory.svg", "bench-file.svg"] == names
+    assert "2026-01-31, a machine" in (tmp_path / "bench-file.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "words"),
+    [(0.5, "0.5 ns"), (52.34, "52.3 ns"), (1234, "1.23 µs"), (5e6, "5 ms"), (2.5e9, "2.5 s")],
+)
+def test_durations_have_the_unit_that_suits_them(nanoseconds: float, words: str):
+    """Three digits, and no unit too small."""
+    assert words == duration(nanoseconds)
