@@ -91,3 +91,34 @@ def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
         return out.strip()
 
     return run
+
+
+class Shell:
+    """A process that shares the cache and does what it is told."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert self._answer() == "ready", process.stderr.read() if process.poll() else ""
+
+    def ask(self, expression: str) -> str:
+        """Evaluate an expression over `cache` there; its `repr`, or `!Type ...` for an error."""
+        self.tell(expression)
+        return self._answer()
+
+    def tell(self, expression: str) -> None:
+        """Have an expression evaluated without waiting for it."""
+        self.process.stdin.write(expression + "\n")
+        self.process.stdin.flush()
+
+    def _answer(self) -> str:
+        return self.process.stdout.readline().rstrip("\n")
+
+
+@pytest.fixture
+def shell(start: Callable[..., subprocess.Popen[str]], directory: Path) -> Callable[..., Shell]:
+    """Start a process that shares the directory."""
+
+    def shell(prefix: tuple[str, ...] = (), where: Path = directory, **settings: object) -> Shell:
+        return Shell(start("shell", where, repr(settings), prefix=prefix))
+
+    return shell

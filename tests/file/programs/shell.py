@@ -5,6 +5,7 @@ as `repr`, or as `!Type: message` when it raises.
 """
 
 import os  # noqa: F401 - for the lines
+import resource  # noqa: F401
 import sys
 import time  # noqa: F401
 from pathlib import Path

@@ -176,11 +176,10 @@ class Environment:
         path = self.path / RESERVE_NAME
         with contextlib.suppress(OSError):
             room = os.statvfs(self.path)
-            if room.f_bavail * room.f_frsize < 4 * _RESERVE_BYTES:
-                return
+            size = min(_RESERVE_BYTES, room.f_bavail * room.f_frsize // 4 // 4096 * 4096)
             descriptor = directories.create_own(path)
             try:
-                os.posix_fallocate(descriptor, 0, _RESERVE_BYTES)
+                os.posix_fallocate(descriptor, 0, size)
             except OSError:
                 directories.remove(path)
             finally:
