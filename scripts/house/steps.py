@@ -7,8 +7,8 @@ import signal
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from types import FrameType
 from typing import IO
@@ -75,28 +75,38 @@ class Runner:
     def run(self, steps: Sequence[Step]) -> list[Outcome]:
         """Run every step, whatever happens to the others, and return the outcomes in order.
 
-        A signal to terminate ends all programs that were started before it ends this one.
+        An interrupt or a signal to terminate ends all programs that were started; what did not
+        finish has then failed.
         """
         signal.signal(signal.SIGTERM, _interrupt)
         LOGS.mkdir(parents=True, exist_ok=True)
-        together = [step for step in steps if not step.alone]
-        alone = [step for step in steps if step.alone]
+        outcomes = {step.name: Outcome(step, "failed", summary="interrupted") for step in steps}
         try:
-            with ThreadPoolExecutor(self._jobs) as pool:
-                try:
-                    outcomes = list(pool.map(self._run, together))
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    self._processes.end_all()
-                    raise
-            outcomes += map(self._run, alone)
+            for outcome in self._outcomes(steps):
+                outcomes[outcome.step.name] = outcome
+        except KeyboardInterrupt:
+            self._say("Interrupted: ending what is running.")
         finally:
             self._processes.end_all()
             strays = self._processes.end_strays()
         if strays:
-            outcomes.append(_left_behind(strays))
-        by_name = {step.name: place for place, step in enumerate(steps)}
-        return sorted(outcomes, key=lambda outcome: by_name.get(outcome.step.name, len(steps)))
+            outcomes["processes"] = _left_behind(strays)
+        return list(outcomes.values())
+
+    def _outcomes(self, steps: Sequence[Step]) -> Iterator[Outcome]:
+        """Run the steps that stand each other, then those that want to be alone."""
+        with ThreadPoolExecutor(self._jobs) as pool:
+            running = [pool.submit(self._run, step) for step in steps if not step.alone]
+            try:
+                for finished in as_completed(running):
+                    yield finished.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._processes.end_all()
+                raise
+        for step in steps:
+            if step.alone:
+                yield self._run(step)
 
     def _run(self, step: Step) -> Outcome:
         if step.without:

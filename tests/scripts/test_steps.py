@@ -139,8 +139,9 @@ def test_process_that_left_its_group_is_found_at_the_end(outcomes, tmp_path: Pat
     assert not is_running(int((tmp_path / "pid").read_text()))
 
 
-def test_terminated_run_ends_what_it_started(start, tmp_path: Path) -> None:
-    """Whoever stops a run does not have to clean up after it."""
+@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_run_ends_what_it_started(start, tmp_path: Path, wish: signal.Signals) -> None:
+    """Whoever stops a run does not have to clean up after it, and still learns how far it came."""
     pids = tmp_path / "pids"
     os.mkfifo(pids)
     wait = f"""
@@ -150,12 +151,22 @@ def test_terminated_run_ends_what_it_started(start, tmp_path: Path) -> None:
     """
     after = python(f"open({str(tmp_path / 'went-on')!r}, 'w')")
 
-    with start({"name": "endless", "commands": [python(wait), after]}) as process:
+    steps = [
+        {"name": "done", "without": "There is nothing to do."},
+        {"name": "endless", "commands": [python("print('first')"), python(wait), after]},
+        {"name": "alone", "commands": [after], "alone": True},
+    ]
+    with start(*steps) as process:
         endless = int(pids.read_text())
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.send_signal(wish)
+        said, _ = process.communicate(timeout=60)
 
-    assert process.returncode != 0
+    assert json.loads((tmp_path / "outcomes").read_text()) == [
+        ["done", "skipped", "There is nothing to do."],
+        ["endless", "failed", "interrupted"],
+        ["alone", "failed", "interrupted"],
+    ]
+    assert "Interrupted: ending what is running." in said
     assert not is_running(endless)
     assert not (tmp_path / "went-on").exists()
 
