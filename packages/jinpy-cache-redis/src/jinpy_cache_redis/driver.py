@@ -211,7 +211,7 @@ class Driver:
     def _distrust(self, node: Node, failure: Failure) -> None:
         """Close what is idle when the server went away or gave up its role."""
         failure.node = node
-        if failure.executed or (isinstance(failure, ServerError) and failure.code == "READONLY"):
+        if failure.executed or (isinstance(failure, ServerError) and failure.distrusts):
             self._pools[node].drop_idle()
 
     def _pool(self, node: Node) -> Pool:

@@ -102,6 +102,11 @@ class ServerError(Failure):
         """Whether the server may well answer differently in a moment."""
         return self.code in PASSING or self.reason.startswith(TOO_MANY_CLIENTS)
 
+    @property
+    def distrusts(self) -> bool:
+        """Whether connections to this server should be made anew."""
+        return self.code == "READONLY" or self.reason.startswith(HANGS_UP)
+
     def told(self) -> CacheException:
         """The error for the caller."""
         server = "The Redis server" if self.node is None else f"The Redis server {self.node}"
@@ -125,13 +130,21 @@ PASSING = frozenset(
 CONNECTION_CODES = frozenset({"LOADING", "READONLY", "NOAUTH", "WRONGPASS", "NOPERM"})
 """Codes that say: this is not the server, or not the user, that can serve the cache."""
 
+HANGS_UP = "ERR Protocol error"
+"""How the last reply of a connection begins that the server closes after it."""
+
 TOO_MANY_CLIENTS = "ERR max number of clients"
 
 
-def first_error(replies: list[object]) -> ServerError | None:
-    """The first error among several replies: of a transaction, the one that made it abort."""
+def first_error(replies: list[object], *, tolerant: bool = False) -> ServerError | None:
+    """The first error among several replies: of a transaction, the one that made it abort.
+
+    Args:
+        replies: What came, in order.
+        tolerant: Whether an entry of a foreign type is no error.
+    """
     for reply in replies:
-        if isinstance(reply, ServerError):
+        if isinstance(reply, ServerError) and not (tolerant and reply.code == "WRONGTYPE"):
             return reply
     return None
 

@@ -65,12 +65,12 @@ class Plans:
     def read(self, key: str) -> Plan[Record | None]:
         """`GET` and `PTTL`."""
         stored = self.prefix + key.encode()
-        data, replies = pack_transaction([(b"GET", stored), (b"PTTL", stored)])
-        answers = yield Request(data, stored, replies)
-        payload, left = answers[-1]
+        payload, left = yield from _together(stored, [(b"GET", stored), (b"PTTL", stored)])
         if isinstance(payload, ServerError):
             raise payload.told() from payload
-        return None if payload is None else Record(payload, self._now() + _seconds_left(left))
+        if payload is None or left == NO_KEY:
+            return None
+        return Record(payload, self._now() + _seconds_left(left))
 
     # -- One entry --------------------------------------------------------------------------------
 
@@ -110,7 +110,7 @@ class Plans:
             return not (yield from self.exists(key))
         stored = self.prefix + key.encode()
         store = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
-        done, head = yield from _transaction(stored, [store, head_of(stored)], repeatable=False)
+        done, head = yield from _together(stored, [store, head_of(stored)], repeatable=False)
         if done is None and not shows(head, self._now()):
             return (yield from self.update(key, adding(payload, seconds)))
         return done is not None
@@ -118,19 +118,19 @@ class Plans:
     def delete(self, key: str) -> Plan[bool]:
         """`UNLINK`, with a look at what it removes."""
         stored = self.prefix + key.encode()
-        head, removed = yield from _transaction(stored, _removing(stored))
+        head, removed = yield from _together(stored, _removing(stored))
         return bool(removed) and shows(head, self._now())
 
     def exists(self, key: str) -> Plan[bool]:
         """`EXISTS`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        found, head = yield from _transaction(stored, [(b"EXISTS", stored), head_of(stored)])
+        found, head = yield from _together(stored, [(b"EXISTS", stored), head_of(stored)])
         return bool(found) and shows(head, self._now())
 
     def ttl(self, key: str) -> Plan[float | None]:
         """`PTTL`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        left, head = yield from _transaction(stored, [(b"PTTL", stored), head_of(stored)])
+        left, head = yield from _together(stored, [(b"PTTL", stored), head_of(stored)])
         if left == NO_KEY:
             return None
         if not has_layers(head):
@@ -266,25 +266,28 @@ class Plans:
         now = self._now()
         if not self._sharded:
             commands = [*map(head_of, stored), (b"UNLINK", *stored)]
-            *heads, removed = yield from _transaction(stored[0], commands)
+            *heads, removed = yield from _together(stored[0], commands)
             return int(removed) - sum(not shows(head, now) for head in heads)
         requests: list[Request] = []
         for one in stored:
-            data, replies = pack_transaction(_removing(one))
-            requests.append(Request(data, one, replies))
+            data = b"".join([pack(*command) for command in _removing(one)])
+            requests.append(Request(data, one, 2, tolerant=True))
         answers = yield Several(requests)
         raise_refusals(answers)
-        return sum(bool(answer[-1][1]) and shows(answer[-1][0], now) for answer in answers)
+        return sum(bool(removed) and shows(head, now) for head, removed in answers)
 
 
-def _transaction(
+def _together(
     stored: bytes, commands: list[tuple[bytes, ...]], *, repeatable: bool = True
 ) -> Plan[list[Any]]:
-    """The replies of commands that are executed together."""
-    data, replies = pack_transaction(commands)
-    answers = yield Request(data, stored, replies, repeatable=repeatable)
-    executed: list[Any] = answers[-1]
-    return executed
+    """The replies of commands that are sent at once.
+
+    They are no transaction: in one, a server that is out of memory refuses even to read and delete.
+    """
+    data = b"".join([pack(*command) for command in commands])
+    request = Request(data, stored, len(commands), repeatable=repeatable, tolerant=True)
+    answers: list[Any] = yield request
+    return answers
 
 
 def _removing(stored: bytes) -> list[tuple[bytes, ...]]:

@@ -23,6 +23,7 @@ class Request(NamedTuple):
         repeatable: Whether the request may be sent again when it is unknown whether the server
             executed it.
         node: The server to ask, when it is not for the key to decide.
+        tolerant: Whether an entry of a foreign type is an answer like any other, not an error.
         renewed: Whether the operation's time budget starts anew, as for each page of a scan.
     """
 
@@ -31,6 +32,7 @@ class Request(NamedTuple):
     replies: int = 1
     repeatable: bool = True
     node: Node | None = None
+    tolerant: bool = False
     renewed: bool = False
 
 
@@ -82,3 +84,18 @@ def pack_transaction(commands: Iterable[tuple[bytes, ...]]) -> tuple[bytes, int]
 
 _MULTI = pack(b"MULTI")
 _EXEC = pack(b"EXEC")
+
+
+def split_commands(data: bytes) -> list[bytes]:
+    """The commands that were packed, each packed by itself."""
+    commands: list[bytes] = []
+    at = 0
+    while at < len(data):
+        end = data.index(b"\r\n", at)
+        parts, reached = int(data[at + 1 : end]), end + 2
+        for _ in range(parts):
+            end = data.index(b"\r\n", reached)
+            reached = end + 2 + int(data[reached + 1 : end]) + 2
+        commands.append(data[at:reached])
+        at = reached
+    return commands

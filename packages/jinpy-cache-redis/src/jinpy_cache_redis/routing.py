@@ -8,7 +8,7 @@ import attrs
 from jinpy_cache_redis.cluster import ASKING
 from jinpy_cache_redis.failures import Failure, ServerError, Unreachable, first_error
 from jinpy_cache_redis.nodes import Node
-from jinpy_cache_redis.requests import Finish, Request, Step, pack
+from jinpy_cache_redis.requests import Finish, Request, Step, pack, split_commands
 from jinpy_cache_redis.retrying import RetryPolicy, explained
 from jinpy_cache_redis.timing import Timing
 from jinpy_cache_redis.topology import Effect, Exchange, Pause, Topology
@@ -45,11 +45,10 @@ class Router:
         while True:
             if failure is not None:
                 asked = self.topology.learn(node, failure, request.key) if node else None
-                if (
-                    _redirects(failure)
-                    and redirects < MOST_REDIRECTS
-                    and not (asked is not None and request.replies > 1)
-                ):
+                if asked is not None and not _may_ask(request):
+                    asked = None
+                    redirects = MOST_REDIRECTS
+                if _redirects(failure) and redirects < MOST_REDIRECTS:
                     redirects += 1
                 else:
                     failures += 1
@@ -66,9 +65,10 @@ class Router:
                     node = self.topology.node_for(request.key)
                 if node is None:
                     raise unserved()
-                sent = request if asked is None else _asking(request)
-                reply = yield Exchange(node, sent, until)
-                return checked(reply if asked is None else reply[-1], request)
+                if asked is None:
+                    return checked((yield Exchange(node, request, until)), request)
+                replies = (yield Exchange(node, _asking(request), until))[1::2]
+                return checked(replies[0] if request.replies == 1 else replies, request)
             except Failure as raised:
                 failure = raised
 
@@ -95,8 +95,11 @@ _ANY = Request(b"")
 
 def checked(reply: Any, request: Request) -> Any:
     """The reply, unless it is an error: for several replies, unless the first error among them."""
-    error = reply if request.replies == 1 else first_error(reply)
-    if isinstance(error, ServerError):
+    if request.replies == 1:
+        error = reply if isinstance(reply, ServerError) else None
+    else:
+        error = first_error(reply, tolerant=request.tolerant)
+    if error is not None:
         raise error
     return reply
 
@@ -106,7 +109,17 @@ def _redirects(failure: Failure) -> bool:
 
 
 def _asking(request: Request) -> Request:
-    return request._replace(data=ASKING + request.data, replies=request.replies + 1)
+    """The request with each of its commands announced."""
+    commands = split_commands(request.data)
+    data = b"".join([ASKING + command for command in commands])
+    return request._replace(data=data, replies=2 * len(commands))
+
+
+def _may_ask(request: Request) -> bool:
+    """Whether the commands can be announced one by one, which those of a transaction cannot."""
+    return request.replies == len(split_commands(request.data)) and not request.data.startswith(
+        (pack(b"MULTI"), pack(b"WATCH"))
+    )
 
 
 def grouped(requests: list[Request], topology: Topology) -> dict[Node | None, list[int]]:
@@ -148,7 +161,8 @@ def parted(came: list[Any] | Failure, requests: list[Request], positions: list[i
         count = requests[position].replies
         part = came[at : at + count]
         at += count
-        answers.append(first_error(part) or (part[0] if count == 1 else part))
+        error = first_error(part, tolerant=requests[position].tolerant)
+        answers.append(error or (part[0] if count == 1 else part))
     return answers
 
 

@@ -1,0 +1,204 @@
+"""Clusters and sentinels: slots that move, nodes that die, primaries that change."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+from redis.crc import key_slot
+
+from jinpy_cache_core import CacheException
+from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from tests.redis.conftest import QUICK
+from tests.redis.servers import Cluster, SentinelGroup, role_of, str_of, until
+
+
+@pytest.fixture
+def own_cluster(tmp_path):
+    """A cluster for one test alone."""
+    group = Cluster(tmp_path / "cluster")
+    try:
+        yield group.start()
+    finally:
+        group.stop()
+
+
+@pytest.fixture
+def own_sentinels(tmp_path):
+    """Sentinels for one test alone."""
+    group = SentinelGroup(tmp_path / "sentinels")
+    try:
+        yield group.start()
+    finally:
+        group.stop()
+
+
+def test_keys_on_every_node(half, cluster):
+    """Bulk operations of any keys, scans, counters and `clear` cover all primaries."""
+    cache = half(cluster.url)
+    cache.set_many({f"k{n}": n for n in range(300)}, ttl=60)
+    assert {f"k{n}": n for n in range(300)} == cache.get_many([f"k{n}" for n in range(300)])
+    assert {f"k{n}" for n in range(300)} == set(cache.scan())
+    assert 100 == cache.delete_many([f"k{n}" for n in range(0, 300, 3)])
+    assert (5, 6) == (cache.incr("n", 5, ttl=60), cache.incr("n"))
+    assert (6, None) == (cache.pop("n"), cache.pop("n"))
+    assert cache.is_healthy() is True
+    cache.clear()
+    assert [] == list(cache.scan())
+
+
+def test_one_round_trip_to_each_node(make, cluster):
+    """A bulk read asks each primary exactly once."""
+    cache = make(cluster.url)
+    keys = [f"k{n}" for n in range(100)]
+    cache.set_many(dict.fromkeys(keys, 1))
+    trips = []
+    for pool in cache._sync._pools.values():
+        exchange = pool.exchange
+        pool.exchange = lambda *a, e=exchange, **k: (trips.append(1), e(*a, **k))[1]
+    cache.get_many(keys)
+    assert 3 == len(trips)
+
+
+def test_a_slot_on_its_way_and_then_moved(half, cluster):
+    """ASK and MOVED are followed, for single keys, bulk operations and counters."""
+    cache = half(cluster.url)
+    slot = key_slot(f"{cache.backend.name}:{{tag}}a".encode())
+    source = next(s for s in cluster.primaries() if _owns(s, slot))
+    target = next(s for s in cluster.primaries() if s is not source)
+    ids = {s: str_of(s.ask("CLUSTER", "MYID")) for s in (source, target)}
+    cache.set("{tag}a", 1)
+    cache.set("{tag}n", 5)
+    target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[source])
+    source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[target])
+    try:
+        cache.set("{tag}new", 2)
+        assert 2 == cache.get("{tag}new")
+        assert cache.exists("{tag}new") is True
+        assert {"{tag}a": 1, "{tag}new": 2} == cache.get_many(["{tag}a", "{tag}new"])
+        assert 1 == cache.delete_many(["{tag}new"])
+        assert 1 == cache.incr("{tag}fresh")
+        stored = [f"{cache.backend.name}:{{tag}}{one}" for one in ("a", "n")]
+        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 1000, "KEYS", *stored)
+        assert 1 == cache.get("{tag}a")
+    finally:
+        for server in cluster.primaries():
+            server.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[target])
+    assert {"{tag}a": 1, "{tag}n": 5} == cache.get_many(["{tag}a", "{tag}n"])
+    assert 6 == cache.incr("{tag}n", ttl=60)
+    assert 6 == cache.pop("{tag}n")
+    cache.clear()
+    source.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[target])
+    for server in (source, target, *cluster.primaries()):
+        server.ask("CLUSTER", "SETSLOT", slot, "NODE", ids[source])
+
+
+def _owns(server, slot):
+    with server.admin() as admin:
+        for first, last, primary, *_ in admin.execute_command("CLUSTER", "SLOTS"):
+            if first <= slot <= last:
+                return primary[1] == server.port
+    return False
+
+
+def load(backend: RedisCacheBackend, seconds: float, disturb, rate: float = 200.0):
+    """Use a backend from a thread and a loop while it is disturbed; what went wrong, and when."""
+    wrong: list[object] = []
+    errors: list[float] = []
+    foreign: list[BaseException] = []
+    successes: list[float] = []
+    ended = threading.Event()
+
+    def judge(number: int, value: object) -> None:
+        if value is not None and (not isinstance(value, dict) or value.get("k") != number):
+            wrong.append((number, value))
+
+    def work() -> None:
+        step = 0
+        while not ended.wait(2 / rate):
+            step += 1
+            number = step % 30
+            try:
+                if step % 2:
+                    judge(number, backend.get(f"k{number}"))
+                else:
+                    backend.set(f"k{number}", {"k": number})
+                successes.append(time.monotonic())
+            except CacheException:
+                errors.append(time.monotonic())
+            except BaseException as error:
+                foreign.append(error)
+
+    async def awork() -> None:
+        step = 0
+        while not ended.is_set():
+            step += 1
+            number = step % 30
+            await asyncio.sleep(2 / rate)
+            try:
+                if step % 2:
+                    judge(number, await backend.aget(f"k{number}"))
+                else:
+                    await backend.aset(f"k{number}", {"k": number})
+                successes.append(time.monotonic())
+            except CacheException:
+                errors.append(time.monotonic())
+            except BaseException as error:
+                foreign.append(error)
+
+    threads = [threading.Thread(target=work), threading.Thread(target=lambda: asyncio.run(awork()))]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.5)  # the load runs
+        disturb()
+        disturbed = time.monotonic()
+        time.sleep(seconds)
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(20)
+    return wrong, errors, foreign, successes, disturbed
+
+
+def test_sentinels_name_a_new_primary(own_sentinels):
+    """When the primary dies under load, errors end with the failover, and no value is wrong."""
+    group = own_sentinels
+    config = RedisCacheConfig(url=group.url, name="failover", **QUICK)
+
+    def disturb() -> None:
+        group.primary.kill()
+        until(lambda: role_of(group.replica) == "master", "the replica is promoted")
+
+    with RedisCacheBackend(config) as backend:
+        backend.set_many({f"k{n}": {"k": n} for n in range(30)})
+        until(lambda: group.replica.ask("DBSIZE") == 30, "the replica has it all")
+        wrong, errors, foreign, successes, promoted = load(backend, 3.0, disturb)
+        assert ([], []) == (wrong, foreign)
+        assert any(promoted < moment < promoted + 2.5 for moment in successes)
+        assert [] == [moment for moment in errors if moment > promoted + 2.5]
+        assert backend.is_healthy() is True
+        assert {"k": 1} == backend.get("k1")
+
+
+@pytest.mark.soak
+def test_a_cluster_fails_over_under_load(own_cluster):
+    """A primary dies under 200 operations a second: no wrong value, bounded errors, recovery."""
+    victim = own_cluster.servers[0]
+    heir = own_cluster.servers[3]
+    config = RedisCacheConfig(url=own_cluster.url, name="failover", **QUICK)
+
+    def disturb() -> None:
+        victim.kill()
+        until(lambda: role_of(heir) == "master", "the replica is promoted", 30)
+
+    with RedisCacheBackend(config) as backend:
+        backend.set_many({f"k{n}": {"k": n} for n in range(30)})
+        wrong, errors, foreign, successes, promoted = load(backend, 5.0, disturb)
+        assert ([], []) == (wrong, foreign)
+        assert [] == [moment for moment in errors if moment > promoted + 4]
+        assert any(moment > promoted + 4 for moment in successes)
+        assert backend.is_healthy() is True
+        assert {f"k{n}": {"k": n} for n in range(30)} == backend.get_many(
+            [f"k{n}" for n in range(30)]
+        )

@@ -1,0 +1,226 @@
+"""One object used by many threads, loops and processes, and closed by any of them."""
+
+import asyncio
+import gc
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from jinpy_cache_core import CacheClosedError, CacheConfigurationError
+from jinpy_cache_core.testing.halves import new_runner
+from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This process .* is multi-threaded:DeprecationWarning"
+)
+
+
+def test_many_threads_and_loops_at_once(make, standalone):
+    """16 threads and 3 loops, sync and async, share one backend: every value is that of its key."""
+    cache = make(standalone.url, pool_size=5)
+    wrong: list[object] = []
+
+    def work(seed: int) -> None:
+        for step in range(60):
+            cache.set(f"k{seed}", step)
+            if cache.get(f"k{seed}") != step:
+                wrong.append((seed, step))
+
+    async def atask(seed: int) -> None:
+        for step in range(30):
+            await cache.aset(f"a{seed}", step)
+            if await cache.aget(f"a{seed}") != step:
+                wrong.append((seed, step))
+
+    def loop(seed: int) -> None:
+        async def main() -> None:
+            await asyncio.gather(*[atask(100 * seed + n) for n in range(8)])
+
+        asyncio.run(main())
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+    threads += [threading.Thread(target=loop, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == wrong
+
+
+def test_one_loop_after_the_other(make, standalone):
+    """Each `asyncio.run` has connections of its own, which end with it, `aclose` or not."""
+    cache = make(standalone.url)
+
+    async def main() -> object:
+        await cache.aset("k", 1)
+        return await cache.aget("k")
+
+    for _ in range(3):
+        assert 1 == asyncio.run(main())
+        assert not cache._loops._tenants
+
+
+def test_sync_calls_inside_a_running_loop(make, standalone):
+    """They block the loop, and work."""
+    cache = make(standalone.url)
+
+    async def main() -> object:
+        cache.set("k", {"n": 1})
+        return cache.get("k"), await cache.aget("k")
+
+    with new_runner() as runner:
+        assert ({"n": 1}, {"n": 1}) == runner.run(main())
+
+
+def test_a_loop_that_is_dropped(standalone):
+    """A loop closed without ending its generators: no traceback, no hang, at most a warning."""
+    script = textwrap.dedent(f"""
+        import asyncio
+        from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+        cache = RedisCacheBackend(RedisCacheConfig(url={standalone.url!r}, name="dropped"))
+        for number in range(2):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(cache.aset("k", number))
+            loop.close()
+        print(asyncio.run(cache.aget("k")))
+    """)
+    ran = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, timeout=30
+    )
+    assert (0, "1\n", "") == (ran.returncode, ran.stdout, ran.stderr)
+
+
+def test_a_backend_that_nobody_closed(standalone):
+    """A program that ends without closing its cache ends, without a word."""
+    script = textwrap.dedent(f"""
+        import asyncio
+        from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+        cache = RedisCacheBackend(RedisCacheConfig(url={standalone.url!r}, name="dropped"))
+        cache.set("k", 1)
+        async def main():
+            print(await cache.aget("k"))
+        asyncio.run(main())
+    """)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::ResourceWarning", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (0, "1\n", "") == (ran.returncode, ran.stdout, ran.stderr)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_fork_after_connecting(make, standalone):
+    """Parent and child go on, sync and async, each over sockets of its own."""
+    cache = make(standalone.url)
+    cache.set_many({f"k{n}": {"k": n} for n in range(20)})
+
+    async def use_in_loop() -> None:
+        await cache.aget("k1")
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                ok = all(cache.get(f"k{n % 20}") == {"k": n % 20} for n in range(300))
+
+                async def main() -> bool:
+                    values = [await cache.aget(f"k{n % 20}") for n in range(300)]
+                    return values == [{"k": n % 20} for n in range(300)]
+
+                done: list[bool] = []
+                thread = threading.Thread(target=lambda: done.append(asyncio.run(main())))
+                thread.start()
+                thread.join()
+                status = 0 if ok and done == [True] else 2
+            finally:
+                os.write(writer, bytes([status]))
+                os._exit(status)
+        os.close(writer)
+        for n in range(300):
+            assert {"k": n % 20} == await cache.aget(f"k{n % 20}")
+            assert {"k": n % 20} == cache.get(f"k{n % 20}")
+        assert b"\x00" == os.read(reader, 1)
+        os.close(reader)
+        assert 0 == os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    with new_runner() as runner:
+        runner.run(use_in_loop())
+
+
+def test_closing_ends_every_connection(server):
+    """Whoever closes, and however often: the server sees no connection of ours any more."""
+    config = RedisCacheConfig(url=server.url, name="closing")
+
+    async def use(cache: RedisCacheBackend) -> None:
+        await asyncio.gather(*[cache.aget("k") for _ in range(8)])
+        cache.get("k")
+        await cache.aclose()
+        await cache.aclose()
+        cache.close()
+        with pytest.raises(CacheClosedError):
+            await cache.aget("k")
+        with pytest.raises(CacheClosedError):
+            cache.get("k")
+
+    cache = RedisCacheBackend(config)
+    with new_runner() as runner:
+        runner.run(use(cache))
+    gc.collect()
+    with server.admin() as admin:
+        assert 1 == len(admin.client_list())
+
+
+def test_closing_while_operations_are_under_way(make, proxy):
+    """They finish, or say that the cache is closed; nothing is left open."""
+    cache = make(proxy.url)
+    cache.set("k", 1)
+    proxy.delay = 0.02
+
+    async def main() -> list[object]:
+        calls = [asyncio.ensure_future(cache.aget("k")) for _ in range(50)]
+        await asyncio.sleep(0.03)
+        await cache.aclose()
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    with new_runner() as runner:
+        outcomes = runner.run(main())
+    assert {1} | {CacheClosedError} >= {
+        type(one) if isinstance(one, Exception) else one for one in outcomes
+    }
+
+
+def test_clients_that_are_lent(standalone):
+    """An application's own clients are used and never closed; what is missing says so."""
+    import redis
+    import redis.asyncio
+
+    given = redis.Redis(port=standalone.port)
+    config = RedisCacheConfig(url=standalone.url, name="lent", client=given)
+    with RedisCacheBackend(config) as cache:
+        cache.set("k", {"n": 1})
+        assert {"n": 1} == asyncio.run(cache.aget("k"))
+    assert given.ping()
+    given.close()
+
+    async def main() -> None:
+        lent = redis.asyncio.Redis(port=standalone.port)
+        config = RedisCacheConfig(url=standalone.url, name="lent", async_client=lent)
+        cache = RedisCacheBackend(config)
+        assert {"n": 1} == await cache.aget("k")
+        assert 3 == await cache.aincr("n", 3, ttl=5)
+        assert 3 == await cache.apop("n")
+        with pytest.raises(CacheConfigurationError, match="async_client"):
+            cache.get("k")
+        await cache.aclose()
+        assert await lent.ping()
+        await lent.aclose()
+
+    asyncio.run(main())
+    with pytest.raises(CacheConfigurationError, match="redis.Redis"):
+        RedisCacheConfig(client=object())
