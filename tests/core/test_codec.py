@@ -22,6 +22,7 @@ from jinpy_cache_core import (
 from jinpy_cache_core.codec import Codec, parse_integer
 from jinpy_cache_core.envelope import Compression, Envelope, NewerEnvelopeError
 from jinpy_cache_core.integer_text import integer_text
+from jinpy_cache_core.serializers import MsgpackSerializer
 from jinpy_cache_core.testing.samples import same
 
 SECRET = "canary-secret-hunter2"
@@ -149,6 +150,33 @@ def test_any_bytes_come_back(payload: bytes) -> None:
     """No bytes collide with the codec's own forms."""
     for name in ("bytes", "custom"):
         assert payload == CODECS[name].decode("k", CODECS[name].encode("k", payload))
+
+
+class Impostor(Identity):
+    """A user's serializer that goes by the name of a built-in."""
+
+    name = "json"
+
+
+@pytest.mark.parametrize("payload", MISTAKABLE)
+def test_a_name_grants_nothing(payload: bytes) -> None:
+    """Only the built-ins themselves are trusted never to write an integer or an envelope."""
+    impostor = codec(Impostor())
+    assert same(payload, impostor.decode("k", impostor.encode("k", payload)))
+
+
+class Shouting(MsgpackSerializer):
+    """A built-in that a user refined."""
+
+    def dumps(self, value: object, /) -> bytes:
+        return super().dumps(f"{value}!")
+
+
+def test_a_refined_built_in_is_used_as_it_is() -> None:
+    """The fast path is for the built-in itself; what a subclass overrides is called."""
+    refined = codec(Shouting())
+    assert "x!" == refined.decode("k", refined.encode("k", "x"))
+    assert "x!" == refined.decode_as("k", refined.encode("k", "x"), str)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])) | st.integers().map(str))
@@ -404,6 +432,16 @@ def test_what_another_serializer_wrote_is_never_wrong(reader: str, writer: str) 
     else:
         with pytest.raises(CacheSerializationError, match="another serializer"):
             CODECS[reader].decode("k", WRITTEN[writer])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_text_of_another_program_is_never_a_number(text: str) -> None:
+    """No text, not even of one letter, reads as MessagePack; digits are an integer everywhere."""
+    payload = text.encode()
+    if parse_integer(payload) is None:
+        for read in (CODECS["msgpack"].decode, lambda k, p: CODECS["msgpack"].decode_as(k, p, int)):
+            with pytest.raises(CacheSerializationError, match="another serializer"):
+                read("k", payload)
 
 
 @pytest.mark.parametrize("name", ["msgpack", "json", "pickle", "signed pickle"])

@@ -252,6 +252,24 @@ def test_errors_of_a_users_serializer_are_mapped(error: Exception) -> None:
         assert caught.value.__cause__ is error
 
 
+class Typed(Scripted):
+    """Reads by type, too."""
+
+    def loads_as(self, _payload: bytes, _kind: Any, /) -> object:
+        return self._act()
+
+
+def test_a_typed_read_is_passed_on_and_mapped() -> None:
+    """`loads_as` exists where the user's serializer has it, with the same kind of error."""
+    assert GuardedSerializer(Scripted(1)).loads_as is None
+    reading, failing = GuardedSerializer(Typed(5)), GuardedSerializer(Typed(ValueError("bad")))
+    assert reading.loads_as is not None
+    assert failing.loads_as is not None
+    assert 5 == reading.loads_as(b"x", int)
+    with pytest.raises(CacheSerializationError, match="'Typed': ValueError: bad"):
+        failing.loads_as(b"x", int)
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(), MemoryError()])
 def test_what_ends_the_program_passes_through(error: BaseException) -> None:
     """Interrupts and exhausted memory are not turned into anything else."""

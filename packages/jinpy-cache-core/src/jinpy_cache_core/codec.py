@@ -39,13 +39,18 @@ from jinpy_cache_core.integer_text import parse_integer
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.serializers import (
+    JsonSerializer,
     MsgpackSerializer,
+    NativeSerializer,
+    PickleSerializer,
     Serializer,
     SerializerSpec,
     resolve_serializer,
     serializer_name,
     structure_as,
 )
+from jinpy_cache_core.serializers.msgpack import NUMBER_HEADS
+from jinpy_cache_core.serializers.refusal import refuse_to_read
 from jinpy_cache_core.signing import is_signed, sign
 
 __all__ = ["Codec", "parse_integer"]
@@ -53,7 +58,7 @@ __all__ = ["Codec", "parse_integer"]
 T = TypeVar("T")
 
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
-_NEVER_MISTAKEN: Final = frozenset(("msgpack", "json", "pickle", "native"))
+_NEVER_MISTAKEN: Final = (MsgpackSerializer, JsonSerializer, PickleSerializer, NativeSerializer)
 """Built-ins that write neither `0xC1` nor an integer's text, as integers never reach them."""
 
 
@@ -84,6 +89,7 @@ class Codec:
     shared_store: bool = True
     encode: Encode = attrs.field(init=False, repr=False, eq=False)
     decode: Decode = attrs.field(init=False, repr=False, eq=False)
+    _foreign_heads: frozenset[int] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         needs_signature = getattr(self.serializer, "needs_signature", False)
@@ -96,6 +102,8 @@ class Codec:
                 "allow_unsigned_pickle=True does without; prefer serializer='msgpack'."
             )
             raise CacheConfigurationError(message)
+        msgpack = type(self.serializer) is MsgpackSerializer
+        object.__setattr__(self, "_foreign_heads", NUMBER_HEADS if msgpack else frozenset())
         object.__setattr__(self, "encode", self._encoder())
         object.__setattr__(self, "decode", self._decoder())
 
@@ -174,9 +182,9 @@ class Codec:
         limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
         if self.secrets:
             return bounded(self._signing_encoder(), limit)
-        if isinstance(self.serializer, MsgpackSerializer):
+        if type(self.serializer) is MsgpackSerializer:
             return msgpack_encoder(self.serializer, limit)
-        if serializer_name(self.serializer) in _NEVER_MISTAKEN:
+        if type(self.serializer) in _NEVER_MISTAKEN:
             return bounded(plain_encoder(self.serializer), limit)
         return bounded(wrapping_encoder(self.serializer), limit)
 
@@ -202,7 +210,7 @@ class Codec:
                 error.in_context(key=key)
                 raise
 
-        if isinstance(self.serializer, MsgpackSerializer) and not self.secrets:
+        if type(self.serializer) is MsgpackSerializer and not self.secrets:
             return msgpack_decoder(self.serializer, decode)
         return decode
 
@@ -214,6 +222,8 @@ class Codec:
                 return number
             if self.secrets:
                 _not_signed("it has no signature")
+            if payload and payload[0] in self._foreign_heads:
+                raise refuse_to_read(serializer_name(self.serializer), "a bare number or text")
             return payload
         envelope = Envelope.unpack(payload)
         if envelope.lease is not None:

@@ -14,14 +14,22 @@ from jinpy_cache_core.exceptions import CacheException, CacheValueError
 from jinpy_cache_core.integer_text import integer_text, parse_integer
 from jinpy_cache_core.serializers import MsgpackSerializer, Serializer
 from jinpy_cache_core.serializers.lowering import OPTIONS
-from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY, END, END_NUMBER, PAIR
+from jinpy_cache_core.serializers.msgpack import (
+    BIN8,
+    BIN8_ONLY,
+    END,
+    END_NUMBER,
+    NUMBER_HEADS,
+    PAIR,
+)
 
 Encode = Callable[[str, Any], bytes]
 Decode = Callable[[str, bytes], Any]
 
-MINUS: Final = 0x2D
-NINE: Final = 0x39
-"""The heads of integer text lie between these two; `.` and `/` do too, which does no harm."""
+_PLAIN_HEADS: Final = bytes(
+    head not in NUMBER_HEADS and head != FIRST_BYTE for head in range(0x100)
+)
+"""By first byte, whether a payload can only be MessagePack: no integer, no envelope."""
 
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
 
@@ -94,8 +102,7 @@ def msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
 
     def decode(key: str, payload: bytes) -> Any:
         try:
-            head = payload[0]
-            if head != FIRST_BYTE and not MINUS <= head <= NINE:
+            if _PLAIN_HEADS[payload[0]]:
                 value, end = unpackb(PAIR + payload + END, ext_hook=hook)
                 if end == END_NUMBER:
                     return value

@@ -1,6 +1,7 @@
 """A serializer of the user's own: whatever it raises or returns, callers see one kind of error."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
 from jinpy_cache_core.serializers.protocol import Serializer, serializer_name
@@ -14,7 +15,7 @@ class GuardedSerializer:
         inner: An object with `dumps` and `loads`.
     """
 
-    __slots__ = ("_dumps", "_loads", "inner", "name", "needs_signature")
+    __slots__ = ("_dumps", "_loads", "_loads_as", "inner", "loads_as", "name", "needs_signature")
 
     def __init__(self, inner: Serializer) -> None:
         self.inner = inner
@@ -22,6 +23,8 @@ class GuardedSerializer:
         self.needs_signature = bool(getattr(inner, "needs_signature", False))
         self._dumps = inner.dumps
         self._loads = inner.loads
+        self._loads_as: Callable[[bytes, Any], Any] | None = getattr(inner, "loads_as", None)
+        self.loads_as = None if self._loads_as is None else self._guarded_loads_as
 
     def dumps(self, value: object, /) -> bytes:
         """What the inner serializer returns.
@@ -55,6 +58,15 @@ class GuardedSerializer:
         """
         try:
             return self._loads(payload)
+        except (CacheException, MemoryError):
+            raise
+        except Exception as error:
+            raise refuse_to_read(self.name, f"{type(error).__name__}: {error}") from error
+
+    def _guarded_loads_as(self, payload: bytes, kind: Any, /) -> Any:
+        read = cast("Callable[[bytes, Any], Any]", self._loads_as)
+        try:
+            return read(payload, kind)
         except (CacheException, MemoryError):
             raise
         except Exception as error:

@@ -84,8 +84,8 @@ class Lowering:
     def __init__(self, registry: TypeRegistry, *, thorough: bool) -> None:
         self._registry = registry
         self._plain = _PLAIN if thorough else _PLAIN_UNSEEN
-        self._text = encode_text if thorough else _unchanged
-        self._leaves: dict[type, Callable[..., object]] = {
+        self._thorough = thorough
+        self._leaves: dict[type, Callable[[Any], object]] = {
             **ENCODERS,
             str: encode_text,
             int: encode_int,
@@ -123,13 +123,17 @@ class Lowering:
         return self._instance(value, kind, extensions)
 
     def _items(self, items: Iterable[object], room: int, extensions: int) -> list[object]:
-        plain = self._plain
+        plain, leaves = self._plain, self._leaves
         lowered: list[object] = []
         try:
             for item in items:
-                lowered.append(  # noqa: PERF401 - its length is the place of a refusal
-                    item if type(item) in plain else self.lower(item, room - 1, extensions)
-                )
+                kind = type(item)
+                if kind in plain:
+                    lowered.append(item)
+                elif kind in leaves:
+                    lowered.append(leaves[kind](item))
+                else:
+                    lowered.append(self.lower(item, room - 1, extensions))
         except Refusal as refusal:
             refusal.path.append(f"[{len(lowered)}]")
             raise
@@ -139,17 +143,24 @@ class Lowering:
         return self._items(value, room, extensions)
 
     def _dict(self, value: dict[object, object], room: int, extensions: int) -> object:
-        plain = self._plain
-        text = self._text
+        plain, leaves = self._plain, self._leaves
+        if self._thorough and any(
+            type(key) is str and encode_text(key) is not key for key in value
+        ):
+            return self._mapping(value, extensions)
         lowered: dict[object, object] = {}
         key: object = None
         try:
             for key, item in value.items():
-                if type(key) is not str or text(key) is not key:
+                if type(key) is not str:
                     break
-                lowered[key] = (
-                    item if type(item) in plain else self.lower(item, room - 1, extensions)
-                )
+                kind = type(item)
+                if kind in plain:
+                    lowered[key] = item
+                elif kind in leaves:
+                    lowered[key] = leaves[kind](item)
+                else:
+                    lowered[key] = self.lower(item, room - 1, extensions)
             else:
                 return lowered
         except Refusal as refusal:
@@ -197,7 +208,3 @@ class Lowering:
 def _too_deep(kind: type) -> Refusal:
     what = f"a {type_name(kind)} that contains itself or is nested too deeply"
     return Refusal(what, "Store its parts under their own keys.")
-
-
-def _unchanged(text: str) -> object:
-    return text

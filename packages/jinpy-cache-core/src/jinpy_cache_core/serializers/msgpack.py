@@ -34,6 +34,10 @@ END_NUMBER: Final = int.from_bytes(END[1:], "big")
 """The unpacker ignores what follows a value, so text of another serializer would read as the number
 of its first character. Reading a pair of the payload and an unlikely number shows it."""
 
+NUMBER_HEADS: Final = frozenset((*range(0x80), *range(0xCC, 0xD4), *range(0xE0, 0x100)))
+"""First bytes of integers. No codec stores one this way, but ASCII text of another program begins
+like one, and a single letter would be complete."""
+
 _WAY_OUT: Final = (
     "Teach it with register_type(T, encode=..., decode=...), choose serializer='pickle', or store "
     "the plain data that it is made from."

@@ -65,7 +65,7 @@ def resolve_serializer(spec: SerializerSpec, *, shared_store: bool = True) -> Se
         return PickleSerializer()
     if isinstance(spec, (NativeSerializer, ReferenceSerializer)) and shared_store:
         _in_process_only(spec.name)
-    if isinstance(spec, _TRUSTED):
+    if type(spec) in _TRUSTED:
         return spec
     return _guarded(spec, f"serializer={spec!r:.80}")
 

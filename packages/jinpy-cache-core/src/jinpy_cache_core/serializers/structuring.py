@@ -47,8 +47,9 @@ from jinpy_cache_core.serializers.reading import Unresolved, resolved
 from jinpy_cache_core.serializers.refusal import Refusal, step
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
 
-_COERCED: Final = (str, bytes, int, float, Path)
-"""What cattrs turns anything into, subclasses included, before it asks any predicate."""
+_COERCED: Final = (str, bytes, int, float, Path, Enum)
+"""What cattrs turns anything into, subclasses included, before it asks any predicate; which of them
+it does depends on its release."""
 
 
 class Structurer:
