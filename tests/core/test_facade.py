@@ -99,3 +99,9 @@ def test_the_repr_names_the_backend() -> None:
     assert repr(Cache(backend)) == "<Cache 'own'>"
     assert repr(CacheClient("a")) == "<CacheClient 'a'>"
     assert repr(Cache()) == "<Cache>"
+
+
+def test_a_configuration_is_not_taken_for_a_backend(shelf: Any) -> None:
+    """The error says how a backend is made of it."""
+    with pytest.raises(CacheConfigurationError, match=r"not ShelfConfig\. CacheBackendFactory"):
+        Cache(backend=shelf.config_class())

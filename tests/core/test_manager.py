@@ -77,6 +77,26 @@ def test_an_unknown_name_is_answered_by_the_known_ones() -> None:
         manager.get("key", backend="session")
 
 
+def test_an_unknown_name_like_no_other_is_answered_by_how_to_configure() -> None:
+    """Where no known name is near, the error says how to make one known."""
+    with pytest.raises(CacheConfigurationError, match=r"Configure it: CacheManager\(config\)"):
+        CacheManager(CacheManagerConfig(backends=["shelf://a"])).get("key", backend="orders")
+
+
+def test_a_url_is_not_taken_for_a_name_nor_repeated() -> None:
+    """The error says where a URL belongs, and shows no password."""
+    manager = CacheManager(CacheManagerConfig(backends=["shelf://a"]))
+    with pytest.raises(CacheConfigurationError, match="not by a URL") as caught:
+        manager.get("key", backend="shelf://user:canary@host")
+    assert "canary" not in str(caught.value)
+
+
+def test_plain_data_is_not_taken_for_a_configuration() -> None:
+    """The error names the ways from data to a configuration."""
+    with pytest.raises(CacheConfigurationError, match=r"not dict.*from_dict"):
+        CacheManager({"backends": []})  # type: ignore[arg-type]
+
+
 def test_configuring_again_replaces_and_closes(shelf: Any) -> None:
     """The new backends take the place of the old ones, which are closed."""
     manager = CacheManager(CacheManagerConfig(backends=["shelf://a"]))

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from jinpy_cache_core.backend import BaseBackend
+from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 
 if TYPE_CHECKING:
@@ -93,6 +94,13 @@ class _Facade:
             from jinpy_cache_core.manager import get_cache_manager  # noqa: PLC0415 - it imports us
 
             manager = get_cache_manager()
+        given: object = backend
+        if given is not None and not isinstance(given, (str, BaseBackend)):
+            message = (
+                f"{type(self).__name__} takes the name of a backend, or one itself, not "
+                f"{type(given).__name__}. CacheBackendFactory.create makes one of a configuration."
+            )
+            raise CacheConfigurationError(message)
         self._backend = backend
         self._manager = manager
         manager._remember(self)

@@ -68,6 +68,13 @@ class CacheManager:
     def __new__(cls, config: CacheManagerConfig | None = None) -> Self:
         """Return the process-wide manager, or a new one for an independent configuration."""
         global _process_wide  # noqa: PLW0603 - the one process-wide manager
+        given: object = config
+        if given is not None and not isinstance(given, CacheManagerConfig):
+            message = (
+                f"CacheManager takes a CacheManagerConfig, not {type(given).__name__}. Make one: "
+                "CacheManagerConfig(backends=[...]), or from_dict, from_toml, from_env."
+            )
+            raise CacheConfigurationError(message)
         if config is not None and not config.enable_singleton:
             return super().__new__(cls)
         with _construction:
@@ -165,8 +172,14 @@ class CacheManager:
         if name is None:
             return "The cache manager has no backends. Configure some: CacheManager(config)."
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        return f"No cache backend is configured as {name!r}; there are {there}.{hint}"
+        if "://" in name:
+            # The URL is not repeated: it may hold a password.
+            return (
+                "A cache is looked up by the name of a backend, not by a URL. Configure the URL: "
+                f"CacheManager(CacheManagerConfig(backends=[url])); there are {there}."
+            )
+        hint = f"Did you mean {near[0]!r}?" if near else "Configure it: CacheManager(config)."
+        return f"No cache backend is configured as {name!r}; there are {there}. {hint}"
 
     @property
     def backends(self) -> dict[str, BaseBackend]:
