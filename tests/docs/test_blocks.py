@@ -58,7 +58,7 @@ def run(tmp_path: Path, *arguments: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     said = done.stdout + done.stderr
     if done.returncode or done.stderr:
@@ -94,6 +94,17 @@ def test_each_example_of_the_reference_page_runs_alone(
     page.write_text(f"```python\n{block.text}```\n", encoding="utf-8")
     port = [str(request.getfixturevalue("redis_port"))] if needs_redis([block]) else []
     run(tmp_path, "-m", "site_check.program", str(page), *port)
+
+
+@pytest.mark.parametrize(
+    "block", [one for one in EVERY if one.title.startswith("test_")], ids=lambda one: one.title
+)
+def test_test_modules_pass(tmp_path: Path, block: Block) -> None:
+    """A test module that a page shows passes, beside the other modules of the page."""
+    for one in BLOCKS[block.page]:
+        if one.title.endswith(".py"):
+            (tmp_path / one.title).write_text(one.text, encoding="utf-8")
+    run(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", block.title)
 
 
 @pytest.mark.parametrize("block", [one for one in EVERY if one.language == "toml"], ids=str)
