@@ -83,7 +83,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _benchmarks() -> list[str]:
     """Find the modules that are benchmarks, without importing them and their peers."""
-    machinery = {"__main__", "charts", "everything", "measuring", "reporting", "svg"}
+    machinery = {
+        "__main__",
+        "charts",
+        "everything",
+        "measuring",
+        "redis_server",
+        "reporting",
+        "svg",
+    }
     found = {module.name for module in pkgutil.iter_modules(bench_suite.__path__)}
     return sorted(found - machinery)
 
