@@ -6,11 +6,11 @@ import time
 
 import pytest
 from redis.crc import key_slot
+from tests.redis.conftest import QUICK
+from tests.redis.servers import Cluster, SentinelGroup, role_of, str_of, until
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
-from tests.redis.conftest import QUICK
-from tests.redis.servers import Cluster, SentinelGroup, role_of, str_of, until
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ import asyncio
 import threading
 
 import pytest
+from tests.redis.servers import Server
 
 from jinpy_cache_core import CacheConfigurationError
-from tests.redis.servers import Server
 
 NAMES = ["app", "app2", "app[1]*", "app?", "ap", "a*", "\\app", "^app", "app-x"]
 

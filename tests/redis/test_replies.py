@@ -1,6 +1,7 @@
 """Errors that a server answers with: which become what, and what may be tried again."""
 
 import pytest
+from tests.redis.servers import link_up, until
 
 from jinpy_cache_core import (
     MISSING,
@@ -9,7 +10,6 @@ from jinpy_cache_core import (
     CacheSerializationError,
     CacheValueError,
 )
-from tests.redis.servers import link_up, until
 
 CANARY = "canary-p@ss:w/rd"
 
@@ -167,10 +167,25 @@ def test_a_right_password_and_then_another(half, start_server):
     assert CANARY not in flat(caught.value)
 
 
-MINIMAL = (
-    "+get +set +mget +unlink +exists +pttl +pexpire +persist +incrby +getrange +scan +multi +exec "
-    "+discard +watch +unwatch +select"
-).split()
+MINIMAL = [
+    "+get",
+    "+set",
+    "+mget",
+    "+unlink",
+    "+exists",
+    "+pttl",
+    "+pexpire",
+    "+persist",
+    "+incrby",
+    "+getrange",
+    "+scan",
+    "+multi",
+    "+exec",
+    "+discard",
+    "+watch",
+    "+unwatch",
+    "+select",
+]
 """The commands that the documentation lists as needed."""
 
 

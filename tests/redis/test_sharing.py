@@ -197,8 +197,9 @@ def test_closing_while_operations_are_under_way(make, proxy):
 
 def test_clients_that_are_lent(standalone):
     """An application's own clients are used and never closed; what is missing says so."""
-    import redis
     import redis.asyncio
+
+    import redis
 
     given = redis.Redis(port=standalone.port)
     config = RedisCacheConfig(url=standalone.url, name="lent", client=given)

@@ -66,7 +66,7 @@ class Dialer:
             connection._sock = None
         except Exception as error:
             connection.disconnect()
-            raise _unreachable(node, error) from error
+            raise _unreachable(node, error, tls=self.tls) from error
         except BaseException:
             connection.disconnect()
             raise
@@ -93,7 +93,7 @@ class Dialer:
             connection._reader = connection._writer = None
         except Exception as error:
             await _hang_up(connection)
-            raise _unreachable(node, error) from error
+            raise _unreachable(node, error, tls=self.tls) from error
         except BaseException:
             await _hang_up(connection)
             raise
@@ -123,7 +123,7 @@ async def _hang_up(connection: Any) -> None:
         await connection.disconnect(nowait=True)
 
 
-def _unreachable(node: Node, error: Exception) -> Unreachable:
+def _unreachable(node: Node, error: Exception, *, tls: bool) -> Unreachable:
     """The failure that an exception of connecting amounts to."""
     if isinstance(error, REFUSALS):
         code = getattr(error, "status_code", None)
@@ -133,6 +133,9 @@ def _unreachable(node: Node, error: Exception) -> Unreachable:
     if _distrusts(error):
         return Refused(f"The certificate of Redis at {node} cannot be trusted: {error}", node)
     if isinstance(error, (TimeoutError, redis.TimeoutError)):
+        if tls:
+            message = f"Redis at {node} did not complete a TLS handshake in time. Is it a TLS port?"
+            return Unreachable(message, node)
         return SlowConnect(f"Redis at {node} did not accept a connection in time.", node)
     return Unreachable(f"Redis at {node} cannot be reached: {error}", node)
 

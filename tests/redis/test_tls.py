@@ -1,0 +1,97 @@
+"""TLS: what cannot be trusted is refused, and nothing falls back to plain text."""
+
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+import trustme
+from tests.redis.servers import NotStarted, Server, free_port
+
+from jinpy_cache_core import CacheConnectionError
+
+
+@pytest.fixture(scope="module")
+def authority():
+    """A throw-away authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def serve(tmp_path, authority):
+    """Start a TLS server with a certificate for these names."""
+    started = []
+
+    def start(*names: str, not_after: datetime | None = None) -> Server:
+        certificate = authority.issue_cert(*names, not_after=not_after)
+        certificate.private_key_pem.write_to_path(tmp_path / "key")
+        certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert")
+        authority.cert_pem.write_to_path(tmp_path / "ca")
+        server = Server(
+            tmp_path / "server",
+            tls_port=str(free_port()),
+            tls_cert_file=str(tmp_path / "cert"),
+            tls_key_file=str(tmp_path / "key"),
+            tls_ca_cert_file=str(tmp_path / "ca"),
+            tls_auth_clients="no",
+        )
+        started.append(server)
+        try:
+            return server.start()
+        except NotStarted as error:
+            pytest.skip(f"the server found was built without TLS: {str(error)[-200:]}")
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+def secure_url(server: Server, host: str = "127.0.0.1") -> str:
+    """Where to reach it, encrypted."""
+    return f"rediss://{host}:{server.options['tls-port']}/0"
+
+
+def test_a_certificate_of_a_known_authority(half, serve, tmp_path):
+    """Every operation works over TLS, large values included."""
+    server = serve("127.0.0.1", "localhost")
+    cache = half(secure_url(server), ssl_ca_certs=tmp_path / "ca")
+    cache.set("k", "x" * 300_000)
+    assert "x" * 300_000 == cache.get("k")
+    for expected in range(1, 20):
+        assert expected == cache.incr("n", ttl=60)
+    assert cache.is_healthy() is True
+
+
+@pytest.mark.parametrize("case", ["self-signed", "wrong name", "expired", "plain server"])
+def test_what_cannot_be_trusted_is_refused(half, serve, tmp_path, standalone, case):
+    """An unknown authority, another host's name, an expired certificate, no TLS at all."""
+    expired = datetime(2020, 1, 1, tzinfo=UTC)
+    settings = {} if case == "self-signed" else {"ssl_ca_certs": tmp_path / "ca"}
+    server = serve(
+        "example.org" if case == "wrong name" else "127.0.0.1",
+        not_after=expired if case == "expired" else None,
+    )
+    url = secure_url(server)
+    if case == "plain server":
+        url = f"rediss://127.0.0.1:{standalone.port}/0"
+    cache = half(url, retries=1, **settings)
+    with pytest.raises(CacheConnectionError):
+        cache.set("k", 1)
+    assert cache.is_healthy() is False
+
+
+def test_not_verifying_takes_a_loud_setting(half, serve):
+    """`ssl_insecure_skip_verify` accepts any certificate; nothing less does."""
+    server = serve("example.org")
+    cache = half(secure_url(server), ssl_insecure_skip_verify=True)
+    cache.set("k", 1)
+    assert 1 == cache.get("k")
+
+
+def test_old_protocols_are_not_spoken():
+    """TLS below 1.2 is not offered."""
+    from jinpy_cache_redis import RedisCacheConfig
+    from jinpy_cache_redis.assembly import tls_options
+
+    options = tls_options(RedisCacheConfig(url="rediss://h"))
+    assert ssl.TLSVersion.TLSv1_2 == options["ssl_min_version"]
+    assert ("required", True) == (options["ssl_cert_reqs"], options["ssl_check_hostname"])
