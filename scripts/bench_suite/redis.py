@@ -1,7 +1,7 @@
 """The Redis backend beside bare redis-py and those who build on it, over one local server.
 
-The bare client sends the same commands and uses the same serializer, so it is what a cache on top of
-it could be at best. The others are used as they come, with their own serializers.
+The bare client sends the same commands and uses the same serializer, so it is what a cache on top
+of it could be at best. The others are used as they come, with their own serializers.
 """
 
 import asyncio

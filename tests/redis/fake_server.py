@@ -1,6 +1,4 @@
-"""A server that speaks the protocol and answers whatever a test wants: for replies no real one gives
-on demand.
-"""
+"""A server that answers whatever a test wants, for replies that no real one gives on demand."""
 
 import contextlib
 import socket

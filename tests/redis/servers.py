@@ -1,7 +1,7 @@
 """Throw-away Redis servers on 127.0.0.1: started from whatever program there is, ended for certain.
 
-Each server lives in a directory of its own, keeps nothing, and dies with the process that started it,
-however that ends.
+Each server lives in a directory of its own, keeps nothing, and dies with the process that started
+it, however that ends.
 """
 
 import contextlib
@@ -109,7 +109,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, nothing else
                 process_group=0,
             )
         if wait:

@@ -1,4 +1,4 @@
-"""Networks that cut, slice and delay, and callers that leave early: no reply ever reaches another."""
+"""Networks that cut, slice and delay, callers that leave early: no reply reaches another."""
 
 import asyncio
 import contextlib
