@@ -63,6 +63,7 @@ def test_every_problem_is_reported_at_once_with_its_path() -> None:
                 {"backend_type": "shelf", "name": "b:c", "default_ttl": -1, "ratio": "x"},
                 {"backend_type": "shelv"},
                 {"name": "d"},
+                {"name": "e", "type": "shelf"},
                 42,
             ],
         }
@@ -75,8 +76,9 @@ def test_every_problem_is_reported_at_once_with_its_path() -> None:
         "backends[1].default_ttl: default_ttl=-1 is not allowed",
         "backends[1].ratio: expected float, not str 'x'.",
         "backends[2].backend_type: No cache backend named 'shelv'",
-        "backends[3].backend_type: is missing",
-        "backends[4]: a backend is a configuration, a URL or a table, not 42.",
+        "backends[3].backend_type: is missing; installed are",
+        "backends[4].backend_type: is missing (is 'type' meant to be it?)",
+        "backends[5]: a backend is a configuration, a URL or a table, not 42.",
         "defualt_backend: is no setting. Did you mean 'default_backend'?",
         "enable_singleton: expected bool, not str 'yes'.",
     ]

@@ -1,5 +1,6 @@
 """Where a backend's configuration comes from: an object, plain data or a URL."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -53,7 +54,7 @@ def _from_fields(
     if "url" in fields and "backend_type" not in fields and isinstance(fields["url"], str):
         config_class = _config_class_of_url(fields["url"], path=f"{path}.url", problems=problems)
     else:
-        config_class = _config_class_of_type(fields.get("backend_type"), path, problems)
+        config_class = _config_class_of_type(fields, path, problems)
     if config_class is None:
         return None
     named = {"name": name, **fields} if name is not None else dict(fields)
@@ -104,11 +105,15 @@ def _built(
 
 
 def _config_class_of_type(
-    backend_type: object, path: str, problems: Problems
+    fields: Mapping[str, Any], path: str, problems: Problems
 ) -> type[BaseCacheBackendConfig] | None:
     where = f"{path}.backend_type" if path else "backend_type"
+    backend_type = fields.get("backend_type")
     if not isinstance(backend_type, str):
         problem = "is missing" if backend_type is None else f"is {backend_type!r}, not a str"
+        near = difflib.get_close_matches("backend_type", map(str, fields), n=1, cutoff=0.5)
+        if backend_type is None and near:
+            problem += f" (is {near[0]!r} meant to be it?)"
         problems.add(where, f"{problem}; installed are {', '.join(backend_names()) or 'none'}.")
         return None
     try:
