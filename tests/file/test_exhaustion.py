@@ -43,6 +43,19 @@ FILL_DISK = (
 
 
 @needs_mount
+def test_a_disk_that_the_cache_itself_fills(tmp_path, shell):
+    """Whatever cuts the write short, the error has the number and the words of a full disk."""
+    mount = tmp_path / "mount"
+    disk = shell(on_tmpfs(mount, "size=512k"), where=mount / "cache")
+    assert disk.ask("cache.set('kept', 'old')") == "None"
+    answer = disk.ask("[cache.set(f'k{n}', bytes(5000)) for n in range(1000)]")
+    assert failed_with(answer, errno.ENOSPC), answer
+    assert "is full" in answer
+    assert disk.ask("cache.get('kept')") == "'old'"
+    assert disk.ask("cache.delete('k0')") == "True"
+
+
+@needs_mount
 @pytest.mark.parametrize("size", ["128k", "1m", "4m"])
 def test_a_full_disk(tmp_path, shell, size):
     """Reads, deletes and clear go on; what adds is an error with its number; nothing is lost."""

@@ -1,5 +1,7 @@
 """`FileCacheBackend`: the contract over one namespace of a directory."""
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, overload
@@ -31,6 +33,9 @@ from jinpy_cache_file.warmth import Warmth
 
 D = TypeVar("D")
 T = TypeVar("T")
+
+_SMALL_TRANSACTION = 64 * 1024
+"""Bytes that a transaction of one small entry may write."""
 
 
 class FileCacheBackend(BaseBackend):
@@ -190,13 +195,20 @@ class FileCacheBackend(BaseBackend):
         environments.release(self._environment)
 
     def _mapped(self, error: Exception) -> CacheException:
+        code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+        # LMDB calls a write that was cut short an input/output error; what cuts it is a full disk.
+        if code == errno.ENOSPC or (code == errno.EIO and _is_full(self._directory)):
+            message = (
+                f"The disk that holds {str(self._directory)!r} is full: {error}. What was stored "
+                "before is still there, to be read and removed. Free space, or lower max_bytes."
+            )
+            return CacheBackendError(message, errno=errno.ENOSPC)
         if isinstance(error, lmdb.Error):
-            code = error.code if error.code > 0 else None
             message = (
                 f"The store in {str(self._directory)!r} failed: {error}. What was stored before "
                 "is still there."
             )
-            return CacheBackendError(message, errno=code)
+            return CacheBackendError(message, errno=error.code if error.code > 0 else None)
         return super()._mapped(error)
 
     # -- Shorter ways through the operations that are used most ----------------------------------
@@ -463,3 +475,12 @@ class FileCacheBackend(BaseBackend):
             )
         except Exception as error:  # noqa: BLE001 - as in `reporting`
             self._raise_mapped(error, operation, key)
+
+
+def _is_full(directory: Path) -> bool:
+    """Whether there is no room left for the pages of a small transaction."""
+    try:
+        status = os.statvfs(directory)
+    except OSError:
+        return False
+    return status.f_bavail * status.f_frsize < _SMALL_TRANSACTION
