@@ -1,43 +1,27 @@
 """Analyse every module of the standard library through the cache: cold first, then warm.
 
-Cold, each module is parsed with `ast` and what was found is cached; warm, it is read back.
+Cold, each module is parsed with `ast` and what was found is cached; warm, it is read back. Then a
+new process reads it back from a directory on disk, and from Redis if `--redis URL` names a server.
 """
 
-import ast
+import argparse
+import json
+import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 import attrs
+import cattrs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from jinpy_utils.cache import MISSING, Cache, CacheManager, CacheManagerConfig, MemoryCacheConfig
-
-_TESTS = {"test", "tests", "idle_test"}
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-@attrs.frozen(kw_only=True)
-class ModuleSummary:
-    """What one module holds.
-
-    Attributes:
-        lines: Lines of source.
-        functions: Functions and methods, coroutines included.
-        classes: Classes.
-        imports: The top-level packages that the module imports, sorted.
-        documented: How many of the module, its classes and its functions have a docstring.
-    """
-
-    lines: int
-    functions: int
-    classes: int
-    imports: tuple[str, ...]
-    documented: int
+from module_summary import ModuleSummary, standard_library, summarise
 
 
 @attrs.frozen(kw_only=True)
@@ -52,15 +36,19 @@ class Pass:
     """
 
     name: str
-    summaries: Sequence[ModuleSummary]
+    summaries: tuple[ModuleSummary, ...]
     hits: int
     seconds: float
 
 
 def main() -> int:
-    """Run the passes and print the table; the status says whether both found the same."""
-    console = Console()
+    """Run the passes and print the table; the status says whether all found the same."""
+    arguments = _parser().parse_args()
     modules = sorted(standard_library())
+    if arguments.read_back:
+        print(json.dumps(cattrs.unstructure(_read_back(arguments.read_back, modules))))
+        return 0
+    console = Console()
     console.print(
         f"Python {sys.version.split()[0]}: {len(modules)} modules of the standard library"
     )
@@ -69,24 +57,62 @@ def main() -> int:
     with Cache(backend="summaries") as cache:
         cold = walk(console, "cold", cache, modules)
         warm = walk(console, "warm", cache, modules)
+    passes = [cold, warm]
+    with TemporaryDirectory(prefix="jinpy-demo-") as folder:
+        disk = f"file://{quote(folder)}/cache"
+        passes.append(in_a_new_process(console, "disk", disk, modules, cold))
+    if arguments.redis:
+        passes.append(in_a_new_process(console, "Redis", arguments.redis, modules, cold))
 
     console.print(findings(cold.summaries))
-    console.print(table(cold, warm))
-    if warm.summaries != cold.summaries:
+    console.print(table(passes))
+    if any(each.summaries != cold.summaries for each in passes):
         console.print("The cache returned something else than what was stored.", style="red")
         return 1
     return 0
 
 
-def standard_library() -> Iterator[Path]:
-    """Find the source of every pure-Python module of the running interpreter, tests left out."""
-    root = Path(sysconfig.get_path("stdlib"))
-    for name in sys.stdlib_module_names:
-        if (module := root / f"{name}.py").is_file():
-            yield module
-        for module in root.joinpath(name).rglob("*.py"):
-            if not _TESTS.intersection(module.relative_to(root).parts):
-                yield module
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__)
+    parser.add_argument("--redis", metavar="URL", help="a server to keep the summaries in, too")
+    parser.add_argument("--read-back", metavar="URL", help=argparse.SUPPRESS)
+    return parser
+
+
+def in_a_new_process(
+    console: Console, store: str, url: str, modules: Sequence[Path], cold: Pass
+) -> Pass:
+    """Keep what was found in a store, and let another process walk through the modules with it.
+
+    Args:
+        console: Where the walk is announced.
+        store: What the table calls the store.
+        url: The configuration of the store's backend; what is kept there is removed at the end.
+        modules: The source files.
+        cold: What was found in them.
+    """
+    console.print(f"warm, in a new process, from {store}")
+    found = zip(map(key_of, modules), cold.summaries, strict=True)
+    with _opened(url) as manager:
+        manager.set_many(dict(found), ttl=3600)
+        answer = subprocess.run(
+            [sys.executable, __file__, "--read-back", url],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        manager.clear()
+    read_back = cattrs.structure(json.loads(answer.stdout), Pass)
+    return attrs.evolve(read_back, name=f"new process, {store}")
+
+
+def _read_back(url: str, modules: Sequence[Path]) -> Pass:
+    with _opened(url) as manager:
+        return walk(Console(quiet=True), "warm", Cache(manager=manager), modules)
+
+
+def _opened(url: str) -> CacheManager:
+    return CacheManager(CacheManagerConfig(backends=[url], enable_singleton=False))
 
 
 def walk(console: Console, name: str, cache: Cache, modules: Sequence[Path]) -> Pass:
@@ -108,16 +134,12 @@ def walk(console: Console, name: str, cache: Cache, modules: Sequence[Path]) -> 
             summaries.append(summary)
             hits += was_cached
     seconds = time.perf_counter() - started
-    return Pass(name=name, summaries=summaries, hits=hits, seconds=seconds)
+    return Pass(name=name, summaries=tuple(summaries), hits=hits, seconds=seconds)
 
 
 def cached_summary(cache: Cache, module: Path) -> tuple[ModuleSummary, bool]:
-    """Return a module's summary and whether it came out of the cache.
-
-    A module that changes has another key, so that what is cached is never out of date.
-    """
-    status = module.stat()
-    key = f"{module}:{status.st_mtime_ns}:{status.st_size}"
+    """Return a module's summary and whether it came out of the cache."""
+    key = key_of(module)
     cached = cache.get(key, MISSING, type=ModuleSummary)
     if cached is not MISSING:
         return cached, True
@@ -126,26 +148,10 @@ def cached_summary(cache: Cache, module: Path) -> tuple[ModuleSummary, bool]:
     return summary, False
 
 
-def summarise(source: bytes) -> ModuleSummary:
-    """Parse one module and count what it holds."""
-    tree = ast.parse(source)
-    nodes = list(ast.walk(tree))
-    documented = [node for node in nodes if isinstance(node, _DOCUMENTED)]
-    return ModuleSummary(
-        lines=len(source.splitlines()),
-        functions=sum(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in nodes),
-        classes=sum(isinstance(node, ast.ClassDef) for node in nodes),
-        imports=tuple(sorted(set(_imported(nodes)))),
-        documented=sum(ast.get_docstring(node, clean=False) is not None for node in documented),
-    )
-
-
-def _imported(nodes: Sequence[ast.AST]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+def key_of(module: Path) -> str:
+    """Name a module as it is now: one that changes has another key, and is parsed again."""
+    status = module.stat()
+    return f"{module}:{status.st_mtime_ns}:{status.st_size}"
 
 
 def findings(summaries: Sequence[ModuleSummary]) -> str:
@@ -163,12 +169,13 @@ def findings(summaries: Sequence[ModuleSummary]) -> str:
     )
 
 
-def table(cold: Pass, *others: Pass) -> Table:
-    """Lay out the passes, each with its speed-up over the cold one."""
+def table(passes: Sequence[Pass]) -> Table:
+    """Lay out the passes, each with its speed-up over the first, which was cold."""
+    cold = passes[0]
     drawn = Table("pass", *("modules", "hits", "misses", "seconds", "speed-up"))
     for column in drawn.columns[1:]:
         column.justify = "right"
-    for each in (cold, *others):
+    for each in passes:
         drawn.add_row(
             each.name,
             f"{len(each.summaries)}",

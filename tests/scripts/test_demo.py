@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from demo_stdlib import ModuleSummary, cached_summary, findings, standard_library, summarise, walk
+from demo_stdlib import (
+    Pass,
+    cached_summary,
+    findings,
+    in_a_new_process,
+    walk,
+)
 from jinpy_utils.cache import Cache, CacheManager, CacheManagerConfig, MemoryCacheConfig
+from module_summary import ModuleSummary, standard_library, summarise
 
 SOURCE = b'''"""A module."""
 import os.path
@@ -96,3 +103,19 @@ def test_standard_library_is_found_without_its_tests() -> None:
     for module in ("/asyncio/base_events.py", "/argparse.py", "/xml/etree/ElementTree.py"):
         assert [path for path in found if path.endswith(module)]
     assert not [path for path in found if "site-packages" in path or "/test/" in path]
+
+
+def test_new_process_finds_what_was_stored(tmp_path: Path) -> None:
+    """Another process reads from disk what this one wrote there, and nothing stays behind."""
+    modules = sorted(standard_library())
+    console = Console(quiet=True)
+    summaries = (summarise(SOURCE),) * len(modules)
+    cold = Pass(name="cold", summaries=summaries, hits=0, seconds=1.0)
+    url = f"file://{tmp_path}/cache"
+
+    found = in_a_new_process(console, "disk", url, modules, cold)
+
+    assert (found.name, found.hits) == ("new process, disk", len(modules))
+    assert found.summaries == summaries
+    with CacheManager(CacheManagerConfig(backends=[url], enable_singleton=False)) as manager:
+        assert list(manager.scan()) == []
