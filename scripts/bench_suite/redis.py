@@ -13,12 +13,12 @@ import aiocache
 import cashews
 import django.conf
 import dogpile.cache
+import redis
 import redis.asyncio
 from aiocache.serializers import PickleSerializer
 from django.core.cache.backends.redis import RedisCache as DjangoRedisCache
 from ormsgpack import packb, unpackb
 
-import redis
 from bench_suite.measuring import Limit, Scenario, Suite, Work
 from bench_suite.redis_server import throw_away_server
 from jinpy_utils.cache import RedisCacheBackend, RedisCacheConfig

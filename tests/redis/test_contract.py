@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
+import redis
 from tests.redis.servers import Cluster, SentinelGroup, Server
 
-import redis
 from jinpy_cache_core.testing import BackendContract, FakeClock
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 

@@ -202,9 +202,8 @@ def test_closing_while_operations_are_under_way(make, proxy):
 
 def test_clients_that_are_lent(standalone):
     """An application's own clients are used and never closed; what is missing says so."""
-    import redis.asyncio
-
     import redis
+    import redis.asyncio
 
     given = redis.Redis(port=standalone.port)
     config = RedisCacheConfig(url=standalone.url, name="lent", client=given)

@@ -7,10 +7,10 @@ short and its reply would reach the next borrower. Only public methods of redis-
 import asyncio
 from typing import Any, cast
 
+import redis
 import redis.asyncio
 import redis.exceptions as errors
 
-import redis
 from jinpy_cache_core import CacheConfigurationError
 from jinpy_cache_redis.failures import (
     Exhausted,
