@@ -18,6 +18,7 @@ from jinpy_cache_core.envelope import NewerEnvelopeError
 from jinpy_cache_core.exceptions import CacheBackendError, CacheException
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.keys import check_key
+from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.ttl import TTL
 from jinpy_cache_file import environment as environments
@@ -180,6 +181,14 @@ class FileCacheBackend(BaseBackend):
     def _update(self, key: str, decide: Decision[T]) -> T:
         return self._store.update(key, decide)
 
+    @reporting(CacheOperation.GET_OR_SET)
+    def _claim(self, key: str, claiming: Claiming) -> Claim:
+        return self._opened()._store.update(key, claiming, whole=True)
+
+    @reporting(CacheOperation.GET_OR_SET)
+    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
+        return self._opened()._store.update(key, settling, whole=True)
+
     def _scan(self, prefix: str) -> Iterator[str]:
         return self._store.scan(prefix)
 
@@ -270,7 +279,7 @@ class FileCacheBackend(BaseBackend):
         """Read and remove an entry: see `BaseBackend.pop`."""
         key = check_key(key)
         while True:
-            record = self._opened()._store.find(key)
+            record = self._opened()._store.seen(key)
             value = MISSING if record is None else self._value(key, record)
             if record is None or value is MISSING:
                 return default
@@ -281,9 +290,10 @@ class FileCacheBackend(BaseBackend):
         """Remove an entry only if it is the one that was read; its body may be a reference."""
 
         def decide(current: Record | None, now: float) -> tuple[Change, bool]:
-            if decisions.live(current, now) is None:
+            seen = decisions.live(current, now)
+            if seen is None:
                 return UNCHANGED, False
-            if current != expected and self._store.find(key) != expected:
+            if seen != expected and self._store.seen(key) != expected:
                 return UNCHANGED, False
             return None, True
 

@@ -21,7 +21,6 @@ from jinpy_cache_file.layout import (
     EXPIRY,
     FILE,
     FORMAT_KEY,
-    IN_FILE,
     LONG_ENTRY,
     ORDER,
     Head,
@@ -30,6 +29,7 @@ from jinpy_cache_file.layout import (
     is_foreign,
     reference_of,
     unpack_head,
+    is_in_file,
 )
 from jinpy_cache_file.ledger import Ledger
 from jinpy_cache_file.value_files import ValueFiles, abandoned
@@ -137,7 +137,7 @@ class Examination:
         return head
 
     def _reference(self, tree_key: bytes, record: bytes, head: Head) -> int:
-        if head[2] != IN_FILE:
+        if not is_in_file(head[2]):
             return 0
         reference = reference_of(tree_key, record)
         self._referenced[reference.digest] = tree_key

@@ -67,6 +67,8 @@ class Environment:
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
         lock: What a writer takes first.
+        gate: What a writer holds from the beginning to the end of a transaction: LMDB's binding
+            waits for ever when an environment is closed around a write transaction.
         readonly: Why the directory can only be read, or `None` if it can be written.
         set_aside: How many damaged stores were put aside.
     """
@@ -85,6 +87,7 @@ class Environment:
         self._patience = patience
         self._identity: tuple[object, ...] = ()
         self._shut = False
+        self.gate = threading.Lock()
         self._mutex = threading.RLock()
         self.lock: WriteLock = self._opened_lock()
         try:
@@ -153,7 +156,8 @@ class Environment:
         """Follow a map that another process has grown."""
         with self._mutex:
             if self.lmdb is resized:
-                resized.set_mapsize(0)
+                with self.gate:
+                    resized.set_mapsize(0)
                 self.map_size = max(self.map_size, resized.info()["map_size"])
 
     def grow_map(self, full: lmdb.Environment) -> None:
@@ -161,7 +165,8 @@ class Environment:
         with self._mutex:
             if self.lmdb is full:
                 self.map_size = full.info()["map_size"] + _MAP_STEP
-                full.set_mapsize(self.map_size)
+                with self.gate:
+                    full.set_mapsize(self.map_size)
 
     def spend_reserve(self) -> bool:
         """Give back the disk space that was kept for removing entries from a full disk."""
@@ -215,6 +220,7 @@ class Environment:
     def after_fork_in_child(self) -> None:
         """Forget the parent's locks."""
         self._mutex = threading.RLock()
+        self.gate = threading.Lock()
         inherited = self.lock
         try:
             self.lock = self._opened_lock()
@@ -241,9 +247,10 @@ class Environment:
         stale.close()
 
     def _close(self) -> None:
-        opened, self.lmdb = self.lmdb, None
-        if opened is not None:
-            opened.close()
+        with self.gate:
+            opened, self.lmdb = self.lmdb, None
+            if opened is not None:
+                opened.close()
 
     def _open(self) -> lmdb.Environment:
         if self._shut:

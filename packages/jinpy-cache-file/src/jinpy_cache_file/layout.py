@@ -45,6 +45,15 @@ INLINE: Final = 0x10
 IN_FILE: Final = 0x11
 """The kind of a record that holds a `Reference`."""
 
+LAYERED: Final = 0x02
+"""Set in the kind of a record whose payload has the layers of `jinpy_cache_core.slots`.
+
+Such a record holds a lease, or a value that may be stale before it expires, so that no short way
+may take its payload for a value.
+"""
+
+_OUTSIDE: Final = INLINE ^ IN_FILE
+
 HEAD: Final = struct.Struct("<BIBddQ")
 """Mark of use, checksum, kind, deadline, when the expiry index has it, sequence."""
 
@@ -58,8 +67,9 @@ _MOMENT: Final = struct.Struct(">d")
 HEAD_SIZE: Final = HEAD.size
 CHECKED_FROM: Final = _UNCHECKED.size
 
-_REFERENCE_MARK: Final = 0xC1
-"""Never the first byte of a number, so that a counter operation refuses a value in a file."""
+_REFERENCE_MARK: Final = 0x00
+"""Never the first byte of a number, so that a counter operation refuses a value in a file, nor of
+an envelope, so that a reference is not taken for one."""
 
 _OVERFLOW_FROM: Final = 2000
 """LMDB gives a record of about this many bytes pages of its own."""
@@ -197,7 +207,7 @@ def long_key(record: bytes) -> bytes | None:
 
 
 def reference_of(tree_key: bytes, record: bytes) -> Reference:
-    """The reference that a sound record of kind `IN_FILE` holds."""
+    """The reference that a sound record holds whose value is in a file."""
     return Reference.unpack(record[body_start(tree_key, record) :])
 
 
@@ -232,7 +242,12 @@ def unpack_head(tree_key: bytes, record: bytes) -> Head | None:
     head: Head = HEAD.unpack_from(record)
     if head[1] != crc32(record[CHECKED_FROM:], crc32(tree_key)):
         return None
-    return head if INLINE <= head[2] <= IN_FILE and 0 < head[3] <= inf else None
+    return head if INLINE <= head[2] <= IN_FILE | LAYERED and 0 < head[3] <= inf else None
+
+
+def is_in_file(kind: int) -> bool:
+    """Whether a record of this kind holds a `Reference`."""
+    return bool(kind & _OUTSIDE)
 
 
 def is_foreign(record: bytes) -> bool:

@@ -28,7 +28,7 @@ from zlib import crc32
 import lmdb
 
 from jinpy_cache_core.clock import Clock
-from jinpy_cache_core.decisions import Decision, Record, storing
+from jinpy_cache_core.decisions import Decision, Record, live, storing
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_file.environment import DAMAGE, Environment
@@ -37,10 +37,12 @@ from jinpy_cache_file.layout import (
     FILE,
     HEAD_SIZE,
     INLINE,
+    LAYERED,
     MAX_TREE_KEY,
     after,
     body_start,
     is_foreign,
+    is_in_file,
     reference_of,
 )
 from jinpy_cache_file.ledger import Bounds, Ledger
@@ -123,12 +125,16 @@ class Store:
         """
         payload = self.glance(key)
         if payload is MISSING:
-            found = self.find(key)
+            found = self.seen(key)
             return None if found is None else found.payload
         return payload
 
+    def seen(self, key: str) -> Record | None:
+        """Read what operations see of an entry: a fresh value, without layers."""
+        return live(self.find(key), self._now())
+
     def find(self, key: str) -> Record | None:
-        """Read a live entry with its deadline."""
+        """Read a live entry with its deadline, and with its layers if it has some."""
         tree_key = self.space.tree_key(key)
         for _ in range(_ATTEMPTS):
             record = self.reading(lambda txn: txn.get(tree_key))
@@ -141,7 +147,7 @@ class Store:
             body = record[body_start(tree_key, record) :]
             if not head[0] and self.tree.noting:
                 self.tree.note(tree_key)
-            if head[2] == INLINE:
+            if not is_in_file(head[2]):
                 return Record(body, head[3])
             payload = self.tree.files.read(tree_key, reference_of(tree_key, record))
             if payload is not None:
@@ -162,6 +168,9 @@ class Store:
         if head is None or not self._now() < head[3]:
             self._drop(key, tree_key, record)
             return None
+        if head[2] & LAYERED:
+            seen = self.seen(key)
+            return None if seen is None else seen.deadline
         return head[3]
 
     def read_many(self, keys: list[str]) -> list[bytes | None]:
@@ -185,7 +194,7 @@ class Store:
             elif record is None and len(tree_key) <= MAX_TREE_KEY:
                 payloads.append(None)
                 continue
-            found = self.find(key)
+            found = self.seen(key)
             payloads.append(None if found is None else found.payload)
         return payloads
 
@@ -199,10 +208,14 @@ class Store:
                 chunk = self.reading(partial(items, start=position, end=end, most=_SCAN_CHUNK))
                 now = self._now()
                 for tree_key, record in chunk:
-                    if len(record) >= HEAD_SIZE and now < _LOOK.unpack_from(record)[3]:
-                        key = self.space.key_of(tree_key, record)
-                        if key is not None and key.startswith(prefix):
-                            yield key
+                    if len(record) < HEAD_SIZE:
+                        continue
+                    _used, _checksum, kind, deadline = _LOOK.unpack_from(record)
+                    key = self.space.key_of(tree_key, record) if now < deadline else None
+                    if key is None or not key.startswith(prefix):
+                        continue
+                    if not kind & LAYERED or self.seen(key) is not None:
+                        yield key
                 if len(chunk) < _SCAN_CHUNK:
                     break
                 position = chunk[-1][0] + b"\0"
@@ -220,16 +233,19 @@ class Store:
 
     # -- Writing ---------------------------------------------------------------------------------
 
-    def update(self, key: str, decide: Decision[T], *, removes: bool = False) -> T:
+    def update(
+        self, key: str, decide: Decision[T], *, removes: bool = False, whole: bool = False
+    ) -> T:
         """Read, decide and write one entry in one transaction.
 
         Args:
             key: The key.
             decide: Pure; it may be called again when the transaction is.
             removes: Whether it must go through on a full disk.
+            whole: Whether the decision must see the payload of a value in a file.
         """
-        tree_key = self.space.tree_key(key)
-        result: T = self.writing(self.tree.change, key, tree_key, decide, removes=removes)
+        change = partial(self.tree.change, whole=True) if whole else self.tree.change
+        result: T = self.writing(change, key, self.space.tree_key(key), decide, removes=removes)
         return result
 
     def count(self, key: str, amount: int, seconds: float) -> int:
@@ -321,6 +337,8 @@ class Store:
             except LockClosedError:
                 self._look_around(self._now())
                 continue
+            gate = environment.gate
+            gate.acquire()
             opened = environment.lmdb
             try:
                 now = self._now()
@@ -330,26 +348,14 @@ class Store:
                     or not self._looked <= now < self._looked + _LOOK_AGAIN_AFTER
                 ):
                     raise _Unready
-                writing = Writing(opened.begin(write=True), now)
-                try:
-                    result: T = work(writing, *args)
-                    if writing.written:
-                        if writing.ledger is not None:
-                            writing.txn.put(self.space.ledger, writing.ledger.pack())
-                        writing.txn.commit()
-                    else:
-                        writing.txn.abort()
-                except BaseException:
-                    self._undo(writing)
-                    raise
-                if writing.published or writing.doomed:
-                    self._settle(writing)
+                result: T = self._transact(Writing(opened.begin(write=True), now), work, args)
                 return result
             except _Unready:
                 failed = None
             except lmdb.Error as error:
                 failed = error
             finally:
+                gate.release()
                 lock.release()
             if failed is None or opened is None:
                 self._look_around(self._now())
@@ -357,6 +363,23 @@ class Store:
                 self._recover(opened, failed, attempt, removes=removes)
         message = f"The store in {str(environment.path)!r} was replaced again and again."
         raise lmdb.Error(message)
+
+    def _transact(self, writing: Writing, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+        """Work in a transaction that has begun, and commit it."""
+        try:
+            result = work(writing, *args)
+            if writing.written:
+                if writing.ledger is not None:
+                    writing.txn.put(self.space.ledger, writing.ledger.pack())
+                writing.txn.commit()
+            else:
+                writing.txn.abort()
+        except BaseException:
+            self._undo(writing)
+            raise
+        if writing.published or writing.doomed:
+            self._settle(writing)
+        return result
 
     # -- What goes wrong -------------------------------------------------------------------------
 
@@ -457,23 +480,21 @@ class Store:
 
     def _evict(self, opened: lmdb.Environment, count: int) -> int:
         """Evict some entries in a transaction of their own; how many are left."""
-        lock = self.environment.lock
+        environment = self.environment
+        lock, gate = environment.lock, environment.gate
         lock.acquire(self._patience)
         try:
-            writing = Writing(opened.begin(write=True), self._now())
-            try:
-                ledger = self.tree.ledger(writing)
-                target = Bounds(max(ledger.entries - count, 0), sys.maxsize)
-                self.tree.evict(writing, ledger, target)
-                writing.txn.put(self.space.ledger, ledger.pack())
-                writing.txn.commit()
-            except BaseException:
-                self._undo(writing)
-                raise
-            self._settle(writing)
-            return ledger.entries
+            with gate:
+                writing = Writing(opened.begin(write=True), self._now())
+                return self._transact(writing, self._evicted, (count,))
         finally:
             lock.release()
+
+    def _evicted(self, writing: Writing, count: int) -> int:
+        ledger = self.tree.ledger(writing)
+        self.tree.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
+        writing.written = True
+        return ledger.entries
 
     def _undo(self, writing: Writing) -> None:
         with contextlib.suppress(lmdb.Error):

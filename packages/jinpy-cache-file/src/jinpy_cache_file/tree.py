@@ -29,6 +29,7 @@ from jinpy_cache_core.decisions import UNCHANGED, Decision, Record, counting, re
 from jinpy_cache_core.exceptions import CacheValueError
 from jinpy_cache_core.integer_text import parse_integer
 from jinpy_cache_core.integers import add_int64, not_a_counter
+from jinpy_cache_core.slots import is_layered
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     FILE,
@@ -36,12 +37,14 @@ from jinpy_cache_file.layout import (
     HEAD_SIZE,
     IN_FILE,
     INLINE,
+    LAYERED,
     Head,
     Reference,
     Space,
     after,
     body_start,
     charge,
+    is_in_file,
     pack_record,
     reference_of,
     unpack_head,
@@ -132,6 +135,8 @@ class Tree:
         tree_key: bytes,
         decide: Decision[T],
         publication: Publication | None = None,
+        *,
+        whole: bool = False,
     ) -> T:
         """Let a decision change one entry; when it raises, nothing was changed.
 
@@ -140,8 +145,9 @@ class Tree:
             key: The key.
             tree_key: Where its record is.
             decide: What becomes of the entry. It sees the body of a value in a file as it is in the
-                record: no number, and equal only to itself.
+                record: no number, and equal only to itself; that of one with layers in whole.
             publication: The file that holds the payload that is decided to be stored, if it does.
+            whole: Whether it must see the body of any value in a file.
         """
         stored = writing.txn.get(tree_key)
         head = None if stored is None else self.sound(key, tree_key, stored)
@@ -151,7 +157,7 @@ class Tree:
                 self.rebuild(writing, without=tree_key)
                 stored = None
             elif writing.now < head[3]:
-                current = Record(stored[body_start(tree_key, stored) :], head[3])
+                current = self._current(tree_key, stored, head, whole=whole)
         change, result = decide(current, writing.now)
         if change is UNCHANGED:
             return result
@@ -160,21 +166,35 @@ class Tree:
                 self.remove(writing, tree_key, stored, head)
             return result
         kind, body = INLINE, change.payload
-        if current is not None and head is not None and body is current.payload:
-            kind = head[2]
+        if stored is not None and head is not None and current is not None and (
+            body is current.payload
+        ):
+            kind, body = head[2], stored[body_start(tree_key, stored) :]
         elif publication is not None:
             kind, body = IN_FILE, publication.reference.pack()
-        elif len(body) > self.inline_max:
-            self.check_size(len(body))
-            publication = self.files.publish(tree_key, body)
-            writing.published += (publication,)
-            kind, body = IN_FILE, publication.reference.pack()
+        else:
+            layered = LAYERED if is_layered(body) else 0
+            if len(body) > self.inline_max:
+                self.check_size(len(body))
+                publication = self.files.publish(tree_key, body)
+                writing.published += (publication,)
+                kind, body = IN_FILE, publication.reference.pack()
+            kind |= layered
         body = self.space.key_prefix(tree_key, key) + body
         if stored is None or head is None:
             self._insert(writing, tree_key, kind, body, change.deadline)
         else:
             self._overwrite(writing, tree_key, stored, head, kind, body, change.deadline)
         return result
+
+    def _current(
+        self, tree_key: bytes, stored: bytes, head: Head, *, whole: bool
+    ) -> Record | None:
+        """What a decision sees of a live record."""
+        if is_in_file(head[2]) and (whole or head[2] & LAYERED):
+            payload = self.files.read(tree_key, reference_of(tree_key, stored))
+            return None if payload is None else Record(payload, head[3])
+        return Record(stored[body_start(tree_key, stored) :], head[3])
 
     def store(
         self, writing: Writing, key: str, tree_key: bytes, payload: bytes, seconds: float
@@ -257,7 +277,7 @@ class Tree:
         ledger = self.ledger(writing)
         ledger.entries -= 1
         ledger.tree_bytes -= charge(tree_key, len(stored), expires=expires)
-        if kind == IN_FILE:
+        if is_in_file(kind):
             reference = reference_of(tree_key, stored)
             self._forget(writing, reference)
             ledger.file_bytes -= reference.size
@@ -326,7 +346,7 @@ class Tree:
         ledger.entries += 1
         ledger.tree_bytes += charge(tree_key, HEAD_SIZE + len(body), expires=expires)
         record = pack_record(tree_key, body, 0, kind, deadline, deadline, sequence)
-        if kind == IN_FILE:
+        if is_in_file(kind):
             reference = reference_of(tree_key, record)
             txn.put(FILE + reference.digest, tree_key)
             ledger.file_bytes += reference.size
@@ -360,9 +380,9 @@ class Tree:
         grown = charge(tree_key, len(record), expires=indexed != math.inf)
         grown -= charge(tree_key, len(stored), expires=old_indexed != math.inf)
         file_grown = 0
-        if IN_FILE in {kind, old_kind}:
-            old = reference_of(tree_key, stored) if old_kind == IN_FILE else None
-            new = reference_of(tree_key, record) if kind == IN_FILE else None
+        if is_in_file(kind | old_kind):
+            old = reference_of(tree_key, stored) if is_in_file(old_kind) else None
+            new = reference_of(tree_key, record) if is_in_file(kind) else None
             if old is not None and old != new:
                 self._forget(writing, old)
             if new is not None and old != new:
@@ -531,7 +551,7 @@ class Tree:
         txn.put(self.space.order_key(sequence), tree_key)
         if expires:
             txn.put(self.space.expiry_key(deadline, sequence), tree_key)
-        if kind == IN_FILE:
+        if is_in_file(kind):
             reference = reference_of(tree_key, stored)
             txn.put(FILE + reference.digest, tree_key)
             ledger.file_bytes += reference.size

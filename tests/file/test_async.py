@@ -1,0 +1,129 @@
+"""What is special about awaiting a file cache: shared commits, cancellation, the loop's freedom."""
+
+import asyncio
+import threading
+
+import pytest
+
+from jinpy_cache_core.exceptions import CacheClosedError, CacheValueError
+
+
+async def test_concurrent_writes_share_commits(make):
+    """A thousand concurrent writes take far fewer transactions."""
+    cache = make()
+    await cache.aset("warm", 1)
+    before = cache._environment.current().info()["last_txnid"]
+    await asyncio.gather(*(cache.aset(f"k{number}", number) for number in range(1000)))
+    assert cache._environment.current().info()["last_txnid"] - before < 100
+    assert await cache.aget_many([f"k{number}" for number in range(1000)]) == {
+        f"k{number}": number for number in range(1000)
+    }
+
+
+async def test_one_bad_write_does_not_spoil_the_others(make):
+    """Each coroutine gets its own outcome, though they share a transaction."""
+    cache = make()
+    await cache.aset("text", "no number")
+    outcomes = await asyncio.gather(
+        cache.aincr("n"),
+        cache.aincr("text"),
+        cache.aset("a", 1),
+        cache.adelete("text"),
+        cache.aadd("a", 2),
+        return_exceptions=True,
+    )
+    assert [type(one) for one in outcomes] == [int, CacheValueError, type(None), bool, bool]
+    assert outcomes[3:] == [True, False]
+    assert await cache.aget("a") == 1
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+async def test_a_cancelled_write_is_old_or_new(make, size):
+    """Cancelled at any moment: one of both values, no file left over, no lock, no complaint."""
+    cache = make()
+    old, new = "o" * size, "n" * size
+    for turns in range(60):
+        await cache.aset("a", old)
+        task = asyncio.create_task(cache.aset("a", new))
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        if turns >= 20:
+            await asyncio.sleep(turns / 20_000)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+            raise asyncio.CancelledError  # it was through already
+        assert await cache.aget("a") in {old, new}
+    await cache.aset("a", old)
+    assert (await cache.acheck()).ok
+
+
+async def test_the_commit_thread_is_the_backends_own(make):
+    """The loop's default executor stays the application's."""
+    cache = make()
+    await asyncio.gather(*(cache.aset(f"k{number}", number) for number in range(100)))
+    names = {thread.name for thread in threading.enumerate()}
+    assert any("disk-commit" in name for name in names)
+    assert not any(name.startswith("asyncio_") for name in names)
+
+
+def test_one_cache_for_many_event_loops(make):
+    """Loops in several threads, one after the other and at once, share a backend."""
+    cache = make()
+
+    async def count() -> None:
+        await asyncio.gather(*(cache.aincr("n") for _ in range(50)))
+
+    threads = [threading.Thread(target=asyncio.run, args=(count(),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asyncio.run(count())
+    assert cache.get("n") == 250
+
+
+async def test_closing_with_writes_in_flight(make):
+    """What is queued is committed or refused; nobody waits for ever."""
+    cache = make()
+    writes = [asyncio.create_task(cache.aset(f"k{number}", number)) for number in range(200)]
+    await asyncio.sleep(0)
+    await cache.aclose()
+    outcomes = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 10)
+    assert {type(one) for one in outcomes} <= {type(None), CacheClosedError}
+    with pytest.raises(CacheClosedError):
+        await cache.aset("a", 1)
+
+
+async def test_warm_reads_need_no_thread(make):
+    """A key that was just written or read is read at once; a cold one in a worker thread."""
+    cache = make()
+    cache.set("cold", 1)
+    assert await cache.aget("cold") == 1
+    workers = {thread.name for thread in threading.enumerate()}
+    assert any("jinpy-cache-disk" in name for name in workers)
+    before = asyncio.all_tasks()
+    coroutine = cache.aget("cold")
+    with pytest.raises(StopIteration) as stop:
+        coroutine.send(None)
+    assert stop.value.value == 1
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_slow_serializer_does_not_block_the_loop(make):
+    """A serializer of the user's own runs in a worker thread, for reads and for writes."""
+
+    class Slow:
+        loop_thread = threading.get_ident()
+
+        def dumps(self, value: str) -> bytes:
+            assert threading.get_ident() != self.loop_thread
+            return value.encode()
+
+        def loads(self, payload: bytes) -> str:
+            assert threading.get_ident() != self.loop_thread
+            return payload.decode()
+
+    cache = make(serializer=Slow())
+    await cache.aset("a", "value")
+    assert [await cache.aget("a") for _ in range(3)] == ["value"] * 3

@@ -1,0 +1,279 @@
+"""Several processes on one directory: counting, tearing, stopping, dying, forking."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jinpy_cache_core.exceptions import CacheTimeoutError
+from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.mark.parametrize("keys", [1, 8])
+def test_no_count_is_lost_between_processes(start, make, directory, keys):
+    """Eight processes count a thousand times each."""
+    started = [start("counts", directory, 1000, keys) for _ in range(8)]
+    for process in started:
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    cache = make()
+    assert [cache.get(f"n{number}") for number in range(keys)] == [8000 // keys] * keys
+    assert cache.check().ok
+
+
+def test_every_read_is_whole(start, make, directory):
+    """Four writers and eight readers on one key, with values from one byte to five megabytes."""
+    roles = ["write"] * 4 + ["read"] * 8
+    started = [start("tears", directory, role, 3) for role in roles]
+    for process in started:
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        assert int(out) > 0
+    cache = make()
+    cache.sweep()
+    assert cache.check().ok
+
+
+def stopped_in_a_write(shell, **settings):
+    """A process that was stopped in the middle of a transaction."""
+    other = shell(**settings)
+    inside = (
+        "cache._store.writing(lambda w: (w.txn.put(b'edisk:half', b'x'), os.kill(os.getpid(), 19)))"
+    )
+    other.tell(inside)
+    status = Path(f"/proc/{other.process.pid}/stat")
+    while status.read_text().rpartition(")")[2].split()[0] != "T":
+        time.sleep(0.001)
+    return other
+
+
+def test_a_stopped_writer_makes_others_fail_in_time(shell, make):
+    """Writes raise `CacheTimeoutError` after `lock_timeout`; reads and health are unaffected."""
+    cache = make(lock_timeout=0.2)
+    cache.set("a", 1)
+    other = stopped_in_a_write(shell)
+    for write in (
+        lambda: cache.set("a", 2),
+        lambda: cache.incr("n"),
+        lambda: cache.delete("a"),
+        lambda: cache.set_many({"b": 1}),
+        cache.clear,
+    ):
+        began = time.monotonic()
+        with pytest.raises(CacheTimeoutError, match=f"process {other.process.pid}"):
+            write()
+        assert 0.2 <= time.monotonic() - began < 2
+    assert cache.get("a") == 1
+    assert cache.is_healthy()
+    os.kill(other.process.pid, signal.SIGCONT)
+    cache.set("a", 3)
+    assert cache.get("a") == 3
+
+
+def test_a_stopped_writer_does_not_keep_readers_out(shell, make):
+    """A cache that is opened meanwhile can be read."""
+    cache = make()
+    cache.set("a", 1)
+    cache.close()
+    stopped_in_a_write(shell)
+    late = make(lock_timeout=0.1)
+    assert late.get("a") == 1
+
+
+async def test_a_stopped_writer_does_not_stop_the_event_loop(shell, make):
+    """Awaited writes fail in time, and the loop goes round meanwhile."""
+    import asyncio
+
+    cache = make(lock_timeout=0.3)
+    await cache.aset("a", 1)
+    other = stopped_in_a_write(shell)
+    longest = 0.0
+
+    async def tick() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest = max(longest, time.monotonic() - before)
+
+    ticking = asyncio.create_task(tick())
+    outcomes = await asyncio.gather(
+        cache.aset("a", 2), cache.aincr("n"), cache.aget("a"), return_exceptions=True
+    )
+    ticking.cancel()
+    assert [type(one) for one in outcomes] == [CacheTimeoutError, CacheTimeoutError, int]
+    assert longest < 0.25
+    os.kill(other.process.pid, signal.SIGCONT)
+    await cache.aset("a", 3)
+    assert await cache.aget("a") == 3
+
+
+def test_a_killed_writer_leaves_no_lock(shell, make):
+    """The kernel gives the lock back; the half transaction never happened."""
+    cache = make(lock_timeout=2)
+    cache.set("a", 1)
+    other = stopped_in_a_write(shell)
+    other.process.kill()
+    other.process.wait()
+    began = time.monotonic()
+    cache.set("a", 2)
+    assert time.monotonic() - began < 1
+    assert (cache.get("a"), cache.get("half")) == (2, None)
+    assert cache.check().ok
+
+
+def in_child(work) -> None:
+    """Do something in a forked child and assert that it went well."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_fork_carries_no_environment_over(make):
+    """Parent and child both go on with the same object, whatever the other one does."""
+    cache = make()
+    cache.set("a", 1)
+
+    def work() -> None:
+        assert cache.get("a") == 1
+        cache.incr("n")
+        cache.set("large", b"x" * 100_000)
+        cache.close()
+
+    in_child(work)
+    in_child(lambda: cache.incr("n"))
+    cache.incr("n")
+    assert (cache.get("n"), cache.get("large")) == (3, b"x" * 100_000)
+    assert cache.check().ok
+
+
+async def test_a_fork_after_awaited_writes(make):
+    """The child begins with a queue and a thread of its own."""
+    import asyncio
+
+    cache = make()
+    await cache.aincr("n")
+
+    def work() -> None:
+        async def count() -> None:
+            await asyncio.wait_for(cache.aincr("n"), 10)
+
+        runner = asyncio.new_event_loop()
+        asyncio._set_running_loop(None)
+        runner.run_until_complete(count())
+        runner.close()
+        cache.close()
+
+    in_child(work)
+    assert await cache.aincr("n") == 3
+
+
+def test_forks_while_threads_are_at_work(make):
+    """However busy the other threads of the parent are, a child neither hangs nor does harm."""
+    cache = make()
+    cache.set_many({f"k{number}": {"k": f"k{number}"} for number in range(100)})
+    stop = threading.Event()
+    failed: list[BaseException] = []
+    counted = [0, 0, 0]
+
+    def work(number: int) -> None:
+        try:
+            while not stop.is_set():
+                for index in range(100):
+                    assert cache.get(f"k{index}") == {"k": f"k{index}"}
+                cache.incr("n")
+                counted[number] += 1
+        except BaseException as error:  # noqa: BLE001
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        in_child(lambda: (cache.get("k1"), cache.incr("children")))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert (cache.get("n"), cache.get("children")) == (sum(counted), 20)
+    assert cache.check().ok
+
+
+def test_a_dead_writers_files_are_swept_and_a_live_ones_are_not(shell, make, directory):
+    """Ten thousand leftovers go; the file that someone is just writing stays."""
+    cache = make()
+    other = shell()
+    assert other.ask("cache._store.tree.files.publish(b'edisk:x', b'live').path[-4:]") == "'.bin'"
+    held = "globals().update(p=cache._store.tree.files.publish(b'edisk:x', b'live' * 9))"
+    assert other.ask(held) == "None"
+    for number in range(10_000):
+        folder = directory / "values" / f"{number % 256:02x}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        (folder / f".tmp-{number:032x}").touch(mode=0o600)
+    cache.set("mine", b"x" * 100_000)
+    swept = cache.sweep()
+    assert swept >= 10_000
+    assert len(list((directory / "values").rglob("*.bin"))) == 3  # the unreferenced ones are held
+    other.process.kill()
+    other.process.wait()
+    cache.sweep()
+    assert len(list((directory / "values").rglob("*.bin"))) == 1
+    assert cache.check().ok
+
+
+def test_eviction_by_another_process_is_a_miss(make, directory, start):
+    """Whoever reads, counts or touches the victim of another process sees a miss or the value."""
+    started = [start("fills", directory, 1 << 20, 3000) for _ in range(2)]
+    cache = make(max_bytes=1 << 20)
+    while any(process.poll() is None for process in started):
+        for number in range(0, 3000, 100):
+            assert cache.get(f"fill-{number}") in {None, b"v" * 2000}
+            cache.touch(f"fill-{number}", 100)
+            cache.incr("count")
+    assert cache.check().ok
+
+
+def test_durability_of_the_strictest_counts(make):
+    """A cache that wants the platter gets it from the environment that others share, too."""
+    relaxed, strict = make(name="relaxed"), make(name="strict", durability="disk")
+    strict.set("a", 1)
+    relaxed.set("a", 2)
+    assert not relaxed._environment.current().flags()["sync"] is False
+    assert (strict.get("a"), relaxed.get("a")) == (1, 2)
+
+
+def test_closing_while_others_are_at_work(directory):
+    """Operations that have begun end well or with `CacheClosedError`; nothing is opened again."""
+    from jinpy_cache_core.exceptions import CacheClosedError
+
+    cache = FileCacheBackend(FileCacheConfig(directory=directory))
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while True:
+                cache.set("a", 1)
+                cache.get("a")
+        except CacheClosedError:
+            pass
+        except BaseException as error:  # noqa: BLE001
+            failed.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    cache.close()
+    for thread in threads:
+        thread.join(10)
+    assert failed == []
