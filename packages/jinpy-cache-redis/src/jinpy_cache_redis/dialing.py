@@ -10,19 +10,20 @@ synchronous one, `_reader` and `_writer` of the asynchronous one, the same since
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
 import attrs
+import redis
 import redis.asyncio
 import redis.exceptions as errors
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-import redis
 from jinpy_cache_redis.failures import Refused, SlowConnect, Unreachable
 from jinpy_cache_redis.nodes import Node
 
@@ -137,7 +138,23 @@ def _unreachable(node: Node, error: Exception, *, tls: bool) -> Unreachable:
             message = f"Redis at {node} did not complete a TLS handshake in time. Is it a TLS port?"
             return Unreachable(message, node)
         return SlowConnect(f"Redis at {node} did not accept a connection in time.", node)
-    return Unreachable(f"Redis at {node} cannot be reached: {error}", node)
+    reason = _reason(error)
+    message = f"Redis at {node} cannot be reached: {reason}. Start the server, or correct the URL."
+    return Unreachable(message, node)
+
+
+def _reason(error: Exception) -> str:
+    """The operating system's own words, which redis-py repeats within longer ones."""
+    link: BaseException | None = error
+    for _ in range(8):
+        if link is None or isinstance(link, ssl.SSLError):
+            break
+        if isinstance(link, OSError) and link.strerror:
+            # asyncio puts the address in place of the words for a positive number.
+            number = link.errno or 0
+            return os.strerror(number) if number > 0 else link.strerror
+        link = link.__cause__ or link.__context__
+    return str(error).rstrip(".")
 
 
 def _distrusts(error: BaseException | None) -> bool:
