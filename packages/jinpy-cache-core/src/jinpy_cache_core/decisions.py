@@ -11,7 +11,7 @@ from typing import TypeVar
 from jinpy_cache_core.codec import parse_integer
 from jinpy_cache_core.integers import add_int64, not_a_counter
 from jinpy_cache_core.records import UNCHANGED, Change, Decision, Record, Unchanged
-from jinpy_cache_core.slots import Slot, is_layered, slot_of, visible
+from jinpy_cache_core.slots import is_layered, slot_of, visible
 from jinpy_cache_core.ttl import is_expired
 
 __all__ = [
@@ -101,13 +101,8 @@ def touching(seconds: float) -> Decision[bool]:
     """`touch`: give a live entry a new lifetime; a ttl of zero removes it."""
 
     def decide(current: Record | None, now: float) -> tuple[Change, bool]:
-        slot = slot_of(current, now)
-        held = slot.fresh(now)
-        if held is None:
-            return UNCHANGED, False
-        if not seconds:
-            return None, True
-        return Slot(held.moved(now + seconds), slot.lease).record(), True
+        touched = slot_of(current, now).touched(now, seconds)
+        return (UNCHANGED, False) if touched is None else (touched.record(), True)
 
     return decide
 

@@ -11,7 +11,7 @@ whatever overwrites or removes the entry revokes it at no cost, on every store. 
 holds the next one verbatim, what a codec has signed stays as it was signed.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -34,14 +34,14 @@ class Held:
     """A value in its place.
 
     Attributes:
-        payload: What the codec wrote.
+        payload: What the codec wrote; in a backend that holds objects, its stored form.
         soft_deadline: When the value becomes stale, on the backend's clock; `math.inf` for never.
         grace: Seconds past that for which it may be served as a stale one.
         start: When computing it began, if it was computed by this layer with a reason to note it.
         cost: Seconds that computing it took.
     """
 
-    payload: bytes = attrs.field(repr=False)
+    payload: Any = attrs.field(repr=False)
     soft_deadline: float = NEVER
     grace: float = 0.0
     start: float | None = None
@@ -51,6 +51,11 @@ class Held:
     def deadline(self) -> float:
         """When the value is gone for good."""
         return self.soft_deadline + self.grace
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing to note but the value and one deadline."""
+        return self.grace == 0 and self.cost is None
 
     def fresh(self, now: float) -> bool:
         """Whether it may be served without a reason."""
@@ -95,9 +100,27 @@ class Slot:
     held: Held | None = None
     lease: Lease | None = None
 
+    @property
+    def deadline(self) -> float:
+        """When nothing of it means anything any more."""
+        ends = [] if self.lease is None else [self.lease.since + LEASE_LIFETIME]
+        return max(ends if self.held is None else [*ends, self.held.deadline])
+
+    def at(self, now: float) -> "Slot":
+        """The same without a value that is gone for good."""
+        held = self.held
+        return self if held is None or held.alive(now) else Slot(None, self.lease)
+
     def fresh(self, now: float) -> Held | None:
         """The value, if it is fresh."""
         return self.held if self.held is not None and self.held.fresh(now) else None
+
+    def touched(self, now: float, seconds: float) -> "Slot | None":
+        """The same with a new lifetime for a fresh value, none for 0 seconds; `None` without."""
+        held = self.fresh(now)
+        if held is None:
+            return None
+        return Slot(held.moved(now + seconds), self.lease) if seconds else EMPTY
 
     def record(self) -> Record | None:
         """What to store, `None` for nothing."""
@@ -105,12 +128,12 @@ class Slot:
         if held is None:
             if lease is None:
                 return None
-            return Record(_leased(lease, b""), lease.since + LEASE_LIFETIME)
+            return Record(_leased(lease, b""), self.deadline)
         if lease is None:
-            return Record(_freshness(held) if _is_noted(held) else held.payload, held.deadline)
-        ends = held.deadline != NEVER
-        body = _freshness(held) if ends or _is_noted(held) else held.payload or _BARE
-        return Record(_leased(lease, body), max(held.deadline, lease.since + LEASE_LIFETIME))
+            return Record(held.payload if held.plain else _freshness(held), held.deadline)
+        endless = held.plain and held.deadline == NEVER
+        body = (held.payload or _BARE) if endless else _freshness(held)
+        return Record(_leased(lease, body), self.deadline)
 
 
 EMPTY: Final = Slot()
@@ -138,17 +161,13 @@ def slot_of(record: Record | None, now: float) -> Slot:
         held = _held(payload, record.deadline if lease is None else NEVER) if payload else None
     except CacheSerializationError:
         return Slot(Held(record.payload, record.deadline))
-    return Slot(held if held is not None and held.alive(now) else None, lease)
+    return Slot(held, lease).at(now)
 
 
 def visible(record: Record, now: float) -> Record | None:
     """What everyone but this layer sees of a layered record: its fresh value, or nothing."""
     held = slot_of(record, now).fresh(now)
     return None if held is None else Record(held.payload, held.soft_deadline)
-
-
-def _is_noted(held: Held) -> bool:
-    return held.grace > 0 or held.cost is not None
 
 
 def _freshness(held: Held) -> bytes:

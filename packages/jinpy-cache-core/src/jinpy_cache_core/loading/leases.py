@@ -5,15 +5,22 @@ last invalidation; a value is stored only where the token under which it was com
 Whoever computes under that token began after it was drawn, so it does not matter who leads: a lead
 may be taken over from one that died or is slow without costing the slow one its value.
 
-Each class is a `Decision`: called with the stored record and the time, atomically.
+Each class is a `Decision`: called with the stored record and the time, atomically. A backend that
+holds something else than records calls `decide` with what it makes a `Slot` of.
 """
 
 from enum import Enum
+from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 
-from jinpy_cache_core.records import UNCHANGED, Change, Record
-from jinpy_cache_core.slots import Held, Lease, Slot, slot_of
+from jinpy_cache_core.records import UNCHANGED, Change, Record, Unchanged
+from jinpy_cache_core.slots import EMPTY, Held, Lease, Slot, slot_of
+
+T = TypeVar("T")
+
+NextSlot: TypeAlias = Slot | Literal[Unchanged.UNCHANGED]
+"""What shall be in the place from now on, or `UNCHANGED`."""
 
 
 class Standing(Enum):
@@ -64,8 +71,11 @@ class Claiming:
     renewing: float | None = None
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, Claim]:
+        """Decide about a record."""
+        return _stored(*self.decide(slot_of(record, now), now))
+
+    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, Claim]:
         """Decide; the change only ever adds or renews a lease."""
-        slot = slot_of(record, now)
         if self._is_good(slot.fresh(now)):
             return UNCHANGED, Claim(Standing.FOUND, held=slot.held)
         lease = slot.lease
@@ -75,8 +85,7 @@ class Claiming:
             return UNCHANGED, Claim(Standing.FOLLOW, lease.token, slot.held)
         else:
             token = lease.token
-        led = Slot(slot.held, Lease(token, now)).record()
-        return led, Claim(Standing.LEAD, token, slot.held)
+        return Slot(slot.held, Lease(token, now)), Claim(Standing.LEAD, token, slot.held)
 
     def _is_good(self, fresh: Held | None) -> bool:
         if fresh is None or self.reason is Reason.FORCE:
@@ -97,12 +106,16 @@ class Filling:
     held: Held | None
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
+        """Decide about a record."""
+        return _stored(*self.decide(slot_of(record, now), now))
+
+    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, bool]:
         """Decide; whether it was stored."""
-        if not _stands(slot_of(record, now), self.token):
+        if not _stands(slot, self.token):
             return UNCHANGED, False
         if self.held is None:
-            return None, True
-        return Slot(self.held.moved(now + self.held.soft_deadline)).record(), True
+            return EMPTY, True
+        return Slot(self.held.moved(now + self.held.soft_deadline)), True
 
 
 @attrs.frozen
@@ -118,14 +131,21 @@ class Releasing:
     backoff: float = 0.0
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
+        """Decide about a record."""
+        return _stored(*self.decide(slot_of(record, now), now))
+
+    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, bool]:
         """Decide; whether there was something to give up."""
-        slot = slot_of(record, now)
         if not _stands(slot, self.token):
             return UNCHANGED, False
         held = slot.held
         if held is not None and self.backoff and not held.fresh(now):
             held = held.stretched(now + self.backoff)
-        return Slot(held).record(), True
+        return Slot(held), True
+
+
+def _stored(change: NextSlot, result: T) -> tuple[Change, T]:
+    return (UNCHANGED if isinstance(change, Unchanged) else change.record()), result
 
 
 def _stands(slot: Slot, token: bytes) -> bool:
