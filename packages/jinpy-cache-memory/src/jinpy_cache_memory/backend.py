@@ -10,6 +10,8 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast, overload
 
+import attrs
+
 from jinpy_cache_core.backend import BaseBackend, reporting
 from jinpy_cache_core.clock import MONOTONIC, Clock
 from jinpy_cache_core.codec import parse_integer
@@ -33,6 +35,7 @@ from jinpy_cache_core.serializers import (
     resolve_freezer,
     structure_as,
 )
+from jinpy_cache_core.slots import Slot, is_layered, slot_of
 from jinpy_cache_core.ttl import TTL
 from jinpy_cache_memory.causes import EvictionCause
 from jinpy_cache_memory.config import MemoryCacheConfig
@@ -40,6 +43,7 @@ from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
 from jinpy_cache_memory.entry import Frozen, Thaw
 from jinpy_cache_memory.eviction.names import policy_maker
 from jinpy_cache_memory.forking import recover_in_children
+from jinpy_cache_memory.places import Places, slot_in
 from jinpy_cache_memory.weighing import weigh_stored
 
 D = TypeVar("D")
@@ -59,7 +63,7 @@ CAUSES = (
 _log = logging.getLogger(__name__)
 
 
-class MemoryCacheBackend(BaseBackend):
+class MemoryCacheBackend(Places, BaseBackend):
     """A cache inside this process: bounded, with expiry, for any number of threads and event loops.
 
     Reads take no lock. Writes are atomic; what users write (serializers, weighers, listeners,
@@ -209,9 +213,12 @@ class MemoryCacheBackend(BaseBackend):
         stored, weight = self._stored(key, value)
         seconds = self._seconds(ttl)
         self._opened()
-        if seconds:
-            return self._engine.put_if_absent(key, stored, seconds, weight)
-        return self._engine.peek(key) is None
+        if seconds and self._engine.put_if_absent(key, stored, seconds, weight):
+            return True
+        entry = self._engine.peek(key)
+        if entry is None and not seconds:
+            return True
+        return not self._seen(entry) and self._add_to_place(key, stored, seconds)
 
     @reporting(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
@@ -224,7 +231,7 @@ class MemoryCacheBackend(BaseBackend):
             True if a live entry was removed.
         """
         key = check_key(key)
-        return self._opened()._engine.remove(key)
+        return self._opened()._removed(key)
 
     @reporting(CacheOperation.POP)
     def pop(self, key: str, default: object = None) -> Any:
@@ -259,7 +266,7 @@ class MemoryCacheBackend(BaseBackend):
             key: The key, verbatim.
         """
         key = check_key(key)
-        return self._opened()._engine.peek(key) is not None
+        return self._seen(self._opened()._engine.peek(key))
 
     @reporting(CacheOperation.CLEAR)
     def clear(self) -> None:
@@ -327,7 +334,7 @@ class MemoryCacheBackend(BaseBackend):
         """
         wanted = check_keys(keys)
         self._opened()
-        return sum(map(self._engine.remove, wanted))
+        return sum(map(self._removed, wanted))
 
     @reporting(CacheOperation.INCR)
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
@@ -378,7 +385,11 @@ class MemoryCacheBackend(BaseBackend):
         entry = self._opened()._engine.peek(key)
         if entry is None:
             return None
-        left = entry.deadline - self._now()
+        deadline = entry.deadline
+        slot = slot_in(entry.value)
+        if slot is not None:
+            deadline = 0.0 if slot.held is None else slot.held.soft_deadline
+        left = deadline - self._now()
         return left if left > 0 else None
 
     @reporting(CacheOperation.TOUCH)
@@ -395,6 +406,9 @@ class MemoryCacheBackend(BaseBackend):
         key = check_key(key)
         seconds = self._seconds(ttl)
         self._opened()
+        entry = self._engine.peek(key)
+        if entry is not None and slot_in(entry.value) is not None:
+            return self._touch_place(key, seconds)
         return self._engine.prolong(key, seconds) if seconds else self._engine.remove(key)
 
     # -- Asynchronous operations: the engine never waits, so they call it directly ---------------
@@ -474,6 +488,7 @@ class MemoryCacheBackend(BaseBackend):
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""
+        await self._plans.adrain()
         self.close()
 
     # -- The primitives of `BaseBackend`, for who works with encoded records ---------------------
@@ -483,14 +498,14 @@ class MemoryCacheBackend(BaseBackend):
         if entry is None:
             return None
         deadline = entry.deadline  # first: see the engine's essay on readers beside writers
-        return Record(self._payload(key, entry.value), deadline)
+        return self._record(key, entry.value, deadline)
 
     def _update(self, key: str, decide: Decision[T]) -> T:
         engine = self._engine
         while True:
             entry = engine.peek(key)
             stored = None if entry is None else entry.value
-            current = None if entry is None else Record(self._payload(key, stored), entry.deadline)
+            current = None if entry is None else self._record(key, stored, entry.deadline)
             now = self._now()
             change, result = decide(current, now)
             if change is UNCHANGED or (entry is None and change is None):
@@ -506,7 +521,12 @@ class MemoryCacheBackend(BaseBackend):
                 return result
 
     def _scan(self, prefix: str) -> Iterator[str]:
-        return (key for key in self._engine.snapshot() if key.startswith(prefix))
+        peek = self._engine.peek
+        return (
+            key
+            for key in self._engine.snapshot()
+            if key.startswith(prefix) and self._seen(peek(key))
+        )
 
     def _clear(self) -> None:
         self._engine.clear()
@@ -549,7 +569,11 @@ class MemoryCacheBackend(BaseBackend):
         """The value of a stored form, as a type if one is given; `MISSING` if it holds none yet."""
         if isinstance(stored, Frozen):
             if stored.thaw is None:
-                return self._value(key, Record(cast("bytes", stored.data)), kind)
+                slot = slot_in(stored)
+                if slot is None:
+                    return self._value(key, Record(cast("bytes", stored.data)), kind)
+                held = slot.fresh(self._now())
+                return MISSING if held is None else self._value_of(key, held.payload, kind)
             if kind is not None and self._loads_as is not None:
                 return self._loads_as(stored.data, kind)
             stored = self._thawed(key, stored)
@@ -565,6 +589,25 @@ class MemoryCacheBackend(BaseBackend):
             message = f"The cached value cannot be restored: {type(error).__name__}: {error}"
             raise CacheSerializationError(message, key=key) from error
 
+    def _record(self, key: str, stored: object, deadline: float) -> Record | None:
+        """An entry as a record; that of a place with more than a value has its layers."""
+        slot = slot_in(stored)
+        if slot is None:
+            return Record(self._payload(key, stored), deadline)
+        held = slot.held
+        if held is not None:
+            held = attrs.evolve(held, payload=self._payload(key, held.payload))
+        return Slot(held, slot.lease).record()
+
+    def _removed(self, key: str) -> bool:
+        """Delete an entry; whether it had a value for everyone to see."""
+        while (entry := self._engine.peek(key)) is not None:
+            stored = entry.value
+            seen = self._seen(entry)
+            if self._engine.remove_exactly(entry, stored):
+                return seen
+        return False
+
     def _payload(self, key: str, stored: object) -> bytes:
         """A stored form as `Codec` would have encoded its value."""
         if isinstance(stored, Frozen):
@@ -576,6 +619,9 @@ class MemoryCacheBackend(BaseBackend):
     def _opaque(self, change: object, now: float) -> tuple[object, float, int]:
         """The stored form of an encoded record that nobody has decoded, its ttl and weight."""
         record = cast("Record", change)
+        if is_layered(record.payload):
+            slot = slot_of(record, now)
+            return Frozen(slot, None), record.deadline - now, self._weight_of("", slot)
         number = parse_integer(record.payload)
         stored: object = Frozen(record.payload, None) if number is None else number
         weight = 0 if self._max_bytes is None else weigh_stored("", stored)
@@ -589,6 +635,8 @@ class MemoryCacheBackend(BaseBackend):
         while True:
             entry = engine.peek(key)
             stored = 0 if entry is None else entry.value
+            if slot_in(stored) is not None:
+                return self._count_in_place(key, amount, seconds)
             if type(stored) is not int:
                 raise not_a_counter()
             total = add_int64(stored, amount)
@@ -605,7 +653,14 @@ class MemoryCacheBackend(BaseBackend):
         assert listener is not None
         for one in dropped:
             try:
-                value = self._value_of(one.key, one.value, None)
+                slot = slot_in(one.value)
+                if slot is None:
+                    stored = one.value
+                elif slot.held is None:  # only a lease: nobody had a value yet
+                    continue
+                else:
+                    stored = slot.held.payload
+                value = self._value_of(one.key, stored, None)
                 listener(one.key, value, CAUSES[one.cause])
             except Exception:  # noqa: BLE001 - users' code; the operation is done
                 _log.exception("The eviction listener of cache %r failed.", self.name)
