@@ -27,9 +27,9 @@ from jinpy_cache_file.layout import (
     Space,
     charge,
     is_foreign,
+    is_in_file,
     reference_of,
     unpack_head,
-    is_in_file,
 )
 from jinpy_cache_file.ledger import Ledger
 from jinpy_cache_file.value_files import ValueFiles, abandoned
