@@ -337,6 +337,8 @@ class Store:
             except LockClosedError:
                 self._look_around(self._now())
                 continue
+            gate = environment.gate
+            gate.acquire()
             opened = environment.lmdb
             try:
                 now = self._now()
@@ -346,26 +348,14 @@ class Store:
                     or not self._looked <= now < self._looked + _LOOK_AGAIN_AFTER
                 ):
                     raise _Unready
-                writing = Writing(opened.begin(write=True), now)
-                try:
-                    result: T = work(writing, *args)
-                    if writing.written:
-                        if writing.ledger is not None:
-                            writing.txn.put(self.space.ledger, writing.ledger.pack())
-                        writing.txn.commit()
-                    else:
-                        writing.txn.abort()
-                except BaseException:
-                    self._undo(writing)
-                    raise
-                if writing.published or writing.doomed:
-                    self._settle(writing)
+                result: T = self._transact(Writing(opened.begin(write=True), now), work, args)
                 return result
             except _Unready:
                 failed = None
             except lmdb.Error as error:
                 failed = error
             finally:
+                gate.release()
                 lock.release()
             if failed is None or opened is None:
                 self._look_around(self._now())
@@ -373,6 +363,23 @@ class Store:
                 self._recover(opened, failed, attempt, removes=removes)
         message = f"The store in {str(environment.path)!r} was replaced again and again."
         raise lmdb.Error(message)
+
+    def _transact(self, writing: Writing, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+        """Work in a transaction that has begun, and commit it."""
+        try:
+            result = work(writing, *args)
+            if writing.written:
+                if writing.ledger is not None:
+                    writing.txn.put(self.space.ledger, writing.ledger.pack())
+                writing.txn.commit()
+            else:
+                writing.txn.abort()
+        except BaseException:
+            self._undo(writing)
+            raise
+        if writing.published or writing.doomed:
+            self._settle(writing)
+        return result
 
     # -- What goes wrong -------------------------------------------------------------------------
 
@@ -473,23 +480,21 @@ class Store:
 
     def _evict(self, opened: lmdb.Environment, count: int) -> int:
         """Evict some entries in a transaction of their own; how many are left."""
-        lock = self.environment.lock
+        environment = self.environment
+        lock, gate = environment.lock, environment.gate
         lock.acquire(self._patience)
         try:
-            writing = Writing(opened.begin(write=True), self._now())
-            try:
-                ledger = self.tree.ledger(writing)
-                target = Bounds(max(ledger.entries - count, 0), sys.maxsize)
-                self.tree.evict(writing, ledger, target)
-                writing.txn.put(self.space.ledger, ledger.pack())
-                writing.txn.commit()
-            except BaseException:
-                self._undo(writing)
-                raise
-            self._settle(writing)
-            return ledger.entries
+            with gate:
+                writing = Writing(opened.begin(write=True), self._now())
+                return self._transact(writing, self._evicted, (count,))
         finally:
             lock.release()
+
+    def _evicted(self, writing: Writing, count: int) -> int:
+        ledger = self.tree.ledger(writing)
+        self.tree.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
+        writing.written = True
+        return ledger.entries
 
     def _undo(self, writing: Writing) -> None:
         with contextlib.suppress(lmdb.Error):
