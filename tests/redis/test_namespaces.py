@@ -93,7 +93,8 @@ async def test_clearing_can_be_cancelled(make, server):
 
 def test_counters_of_many_clients(make, server: Server):
     """50 clients count one key with a lifetime: the exact total, and the lifetime is set once."""
-    caches = [make(server.url, pool_size=2) for _ in range(10)]
+    patient = {"pool_timeout": 60.0, "command_timeout": 60.0, "operation_timeout": 60.0}
+    caches = [make(server.url, pool_size=2, **patient) for _ in range(10)]
     for cache in caches:
         assert cache._config.namespace == caches[0]._config.namespace
 

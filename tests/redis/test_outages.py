@@ -89,7 +89,7 @@ def test_idle_connections_that_are_reset(half, proxy):
 @pytest.mark.parametrize("hang", ["stop", "pause", "sleep"])
 def test_a_server_that_hangs(half, server, hang):
     """Operations time out within their budget; afterwards no reply of then reaches anyone."""
-    cache = half(server.url, command_timeout=0.2, operation_timeout=0.6, retries=1)
+    cache = half(server.url, command_timeout=0.15, operation_timeout=0.5, retries=1)
     for number in range(50):
         cache.set(f"k{number}", {"k": number})
     if hang == "stop":
@@ -103,7 +103,7 @@ def test_a_server_that_hangs(half, server, hang):
         began = time.monotonic()
         with pytest.raises(CacheTimeoutError):
             call()
-        assert time.monotonic() - began < 0.6 + SLACK
+        assert time.monotonic() - began < 0.5 + SLACK
     assert cache.is_healthy() is False
     if hang == "stop":
         server.resume()

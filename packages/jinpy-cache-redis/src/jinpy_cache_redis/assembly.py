@@ -115,7 +115,7 @@ def tls_options(config: RedisCacheConfig) -> dict[str, Any]:
         return {}
     keyfile_password = config.ssl_keyfile_password
     verify = not config.ssl_insecure_skip_verify
-    return {
+    options = {
         "ssl_cert_reqs": "required" if verify else "none",
         "ssl_check_hostname": verify and config.ssl_check_hostname,
         "ssl_ca_certs": _text(config.ssl_ca_certs),
@@ -125,6 +125,7 @@ def tls_options(config: RedisCacheConfig) -> dict[str, Any]:
         "ssl_password": None if keyfile_password is None else keyfile_password.reveal(),
         "ssl_min_version": ssl.TLSVersion.TLSv1_2,
     }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _text(path: object) -> str | None:
