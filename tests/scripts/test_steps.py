@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from textwrap import dedent
 
@@ -15,9 +16,11 @@ from house.steps import Outcome, Step, judge, report
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 RUN_STEPS = """
-import json, os, sys
+import json, os, signal, sys
 from pathlib import Path
 from house import steps, toolbox
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 hatch = Path(sys.argv[1])
 steps.LOGS = hatch.parent / "logs"
@@ -36,17 +39,22 @@ def start(tmp_path: Path):
     hatch.write_text(f"#!/bin/sh\necho {sys.executable}\n")
     hatch.chmod(0o755)
 
-    def start(*steps: dict[str, object]) -> subprocess.Popen[str]:
-        arguments = [str(hatch), json.dumps(steps), str(tmp_path / "outcomes")]
-        return subprocess.Popen(
-            [sys.executable, "-c", RUN_STEPS, *arguments],
-            env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    with ExitStack() as started:
 
-    return start
+        def start(*steps: dict[str, object]) -> subprocess.Popen[str]:
+            arguments = [str(hatch), json.dumps(steps), str(tmp_path / "outcomes")]
+            process = subprocess.Popen(
+                [sys.executable, "-c", RUN_STEPS, *arguments],
+                env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            started.enter_context(process)
+            started.callback(process.kill)
+            return process
+
+        yield start
 
 
 @pytest.fixture
@@ -54,8 +62,8 @@ def outcomes(start, tmp_path: Path):
     """Run steps to their end and return name, verdict and summary of each."""
 
     def outcomes(*steps: dict[str, object]) -> tuple[list[list[str]], str]:
-        with start(*steps) as process:
-            said, _ = process.communicate(timeout=60)
+        process = start(*steps)
+        said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
         return json.loads((tmp_path / "outcomes").read_text()), said
 
@@ -156,10 +164,10 @@ def test_stopped_run_ends_what_it_started(start, tmp_path: Path, wish: signal.Si
         {"name": "endless", "commands": [python("print('first')"), python(wait), after]},
         {"name": "alone", "commands": [after], "alone": True},
     ]
-    with start(*steps) as process:
-        endless = int(pids.read_text())
-        process.send_signal(wish)
-        said, _ = process.communicate(timeout=60)
+    process = start(*steps)
+    endless = int(pids.read_text())
+    process.send_signal(wish)
+    said, _ = process.communicate(timeout=120)
 
     assert json.loads((tmp_path / "outcomes").read_text()) == [
         ["done", "skipped", "There is nothing to do."],
