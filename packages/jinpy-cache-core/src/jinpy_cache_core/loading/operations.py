@@ -30,8 +30,8 @@ class LoadingOperations:
     _plans: Plans
     _options: EntryOptions
 
-    _areads_by_reads: ClassVar[bool] = True
-    """Whether `aget` and `aget_many` call `get` and `get_many` of the same instance."""
+    _own_areads: ClassVar[frozenset[str]] = frozenset()
+    """Which of `aget` and `aget_many` do not call their synchronous twins of the same instance."""
 
     @overload
     def get_or_set(
@@ -318,8 +318,8 @@ class LoadingOperations:
             return seen_many(await aget_many(keys, MISSING), default)
 
         vars(self).update(get=counted_get, get_many=counted_get_many)
-        if not self._areads_by_reads:
-            vars(self).update(aget=counted_aget, aget_many=counted_aget_many)
+        own = {"aget": counted_aget, "aget_many": counted_aget_many}
+        vars(self).update({name: own[name] for name in self._own_areads})
 
 
 @functools.lru_cache(maxsize=64, typed=True)
