@@ -6,7 +6,6 @@ own methods, which take the common case and leave the rest to the methods writte
 """
 
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast, overload
 
@@ -49,7 +48,7 @@ from jinpy_cache_memory.weighing import weigh_stored
 D = TypeVar("D")
 T = TypeVar("T")
 
-UNLIMITED = sys.maxsize
+UNLIMITED = 2**60
 """More entries, and more bytes, than any process holds."""
 
 CAUSES = (

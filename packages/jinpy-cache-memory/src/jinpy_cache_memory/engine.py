@@ -64,8 +64,14 @@ LONGEST: Final = 100 * 365.25 * 24 * 3600
 SURELY_SHORT: Final = 1024
 """A key of so many ASCII characters is short enough; others are checked in full."""
 
-INT64_MIN: Final = -(2**63)
-INT64_MAX: Final = 2**63 - 1
+LONGEST_INT: Final = 3_155_760_000
+"""The same as a whole number."""
+
+SHORT_INT: Final = 2**60
+"""An `int` below this is compared without allocating; longer ones take the general path."""
+
+UNFIT: Final = object()
+"""A write that the general path has to refuse, or to do."""
 
 REPLACED: Final = 0
 DELETED: Final = 1
@@ -105,7 +111,7 @@ class Engine:
         now: The clock, in seconds.
         default_seconds: How long an entry lives when `set` is given no ttl; `math.inf` for never.
         plain: The types whose values `set` stores as they are, unweighed; an `int` only if it
-            fits in 64 bits.
+            is not long.
         keeps_all: Whether that holds for values of every type.
         listener: Called after the lock with what was dropped; `None` for nobody.
     """
@@ -127,6 +133,7 @@ class Engine:
         self._now = now
         self._default_seconds = default_seconds
         self._plain = plain
+        self._counts = int in plain
         self._keeps_all = keeps_all
         self._listener = listener
         self._general_get: Callable[..., Any] = _nobody
@@ -185,26 +192,24 @@ class Engine:
                 seconds = self._default_seconds
             elif type(ttl) is float:
                 seconds = ttl
-            elif type(ttl) is int and 0 < ttl <= LONGEST:
+            elif type(ttl) is int and ttl <= LONGEST_INT:
                 seconds = float(ttl)
             if 0.0 < seconds <= LONGEST or seconds == NEVER:
                 now = self._time_for_write(seconds)
                 self._acquire()
                 try:
-                    fit = not self._closed and (key in self._entries or _is_surely_a_key(key))
-                    dropped = self._store(key, value, now + seconds, 0, now) if fit else None
+                    dropped = self._store(key, value, now + seconds, 0, now, False)
                 finally:
                     self._release()
-                self._let_go(dropped)
-                if fit:
+                if dropped is not UNFIT:
+                    self._let_go(dropped)
                     return
         self._general_set(key, value, ttl)
 
     def _is_plain(self, value: object) -> bool:
-        kind = type(value)
-        return kind in self._plain and (
-            kind is not int or INT64_MIN <= cast("int", value) <= INT64_MAX
-        )
+        if type(value) is int:
+            return self._counts and -SHORT_INT < value < SHORT_INT
+        return type(value) in self._plain
 
     # -- What the general path is made of --------------------------------------------------------
 
@@ -238,7 +243,7 @@ class Engine:
         now = self._time_for_write(seconds)
         self._acquire()
         try:
-            dropped = self._store(key, value, now + seconds, weight, now)
+            dropped = self._store(key, value, now + seconds, weight, now, True)
         finally:
             self._release()
         self._let_go(dropped)
@@ -256,7 +261,7 @@ class Engine:
             entry = self._entries.get(key)
             absent = entry is None or not entry.alive or entry.deadline <= now
             if absent:
-                dropped = self._store(key, value, now + seconds, weight, now)
+                dropped = self._store(key, value, now + seconds, weight, now, True)
         finally:
             self._release()
         self._let_go(dropped)
@@ -398,18 +403,29 @@ class Engine:
         """The present, if the write or the wheel needs it."""
         return self._now() if seconds != NEVER or self._wheel.size else 0.0
 
-    def _store(self, key: str, value: object, deadline: float, weight: int, now: float) -> object:
-        """Write a value; returns what to release after the lock."""
+    def _store(  # noqa: C901 - it must not call in between
+        self, key: str, value: object, deadline: float, weight: int, now: float, checked: bool
+    ) -> object:
+        """Write a value.
+
+        Returns:
+            What to release after the lock; `UNFIT` if the key is new, was not checked, and needs
+            to be, or if the engine is closed.
+        """
         fresh: Entry | None = None
         while True:
             entry = self._entries.get(key)
             if entry is None:
                 if fresh is None:
+                    if not checked and not _is_surely_a_key(key):
+                        return UNFIT
                     fresh = Entry(key, value, deadline, weight)
                 if key in self._entries:
                     continue
                 if self._closed:
-                    raise EngineClosed
+                    if checked:
+                        raise EngineClosed
+                    return UNFIT
                 self._entries[key] = fresh
                 self._weight += weight
                 self._settle(fresh, now)
@@ -480,7 +496,8 @@ class Engine:
             del self._entries[entry.key]
             self._weight -= entry.weight
             self._drop(entry.key, entry.value, cause)
-        self._mend(entry)
+        if entry.bucket != NO_BUCKET or entry.queue != NO_QUEUE or entry.alive:
+            self._mend(entry)
 
     def _mend(self, entry: Entry) -> None:
         """Hang one entry where it belongs; calling it again changes nothing."""

@@ -41,6 +41,7 @@ class Entry:
         value: What is stored: the caller's object, or a `Frozen` form of it.
         deadline: When the entry expires, on the engine's clock; `math.inf` for never.
         weight: What it counts against `max_bytes`.
+        hashed: The policy's hash of the key, if it needs one.
         hits: How often it was read since the policy last looked; readers raise it without a lock,
             so under free threading it may miss some.
         alive: Whether the entry is in the engine's dict.
@@ -58,6 +59,7 @@ class Entry:
         "before",
         "bucket",
         "deadline",
+        "hashed",
         "hits",
         "key",
         "newer",
@@ -72,6 +74,7 @@ class Entry:
         self.value = value
         self.deadline = deadline
         self.weight = weight
+        self.hashed = 0
         self.hits = 0
         self.alive = True
         self.queue = NO_QUEUE

@@ -68,6 +68,7 @@ class AdaptiveEviction(EvictionPolicy):
     def add(self, entry: Entry) -> None:
         """Let it into the window, or into the main part if it has come back."""
         hashed = hash(entry.key) & HASH_BITS
+        entry.hashed = hashed
         self._sketch.add(hashed, 1)
         place = self._ghosts.recall(hashed)
         if place == FROM_WINDOW:
@@ -112,7 +113,7 @@ class AdaptiveEviction(EvictionPolicy):
         if candidate is None:
             self._evict(resident, FROM_MAIN)
             return resident
-        if self._uses(candidate, sketch) > self._uses(resident, sketch):
+        if sketch.estimate(candidate.hashed) > sketch.estimate(resident.hashed):
             self._evict(resident, FROM_MAIN)
             self._move(candidate, self._probation)
             return resident
@@ -165,14 +166,11 @@ class AdaptiveEviction(EvictionPolicy):
     def _note_hits(self, entry: Entry, sketch: FrequencySketch) -> None:
         hits = entry.hits
         entry.hits = 0
-        sketch.add(hash(entry.key) & HASH_BITS, min(hits, MOST))
-
-    def _uses(self, entry: Entry, sketch: FrequencySketch) -> int:
-        return sketch.estimate(hash(entry.key) & HASH_BITS)
+        sketch.add(entry.hashed, min(MOST, hits))
 
     def _evict(self, entry: Entry, place: int) -> None:
         self.remove(entry)
-        self._ghosts.remember(hash(entry.key) & HASH_BITS, place)
+        self._ghosts.remember(entry.hashed, place)
 
     def _move(self, entry: Entry | None, queue: Queue) -> None:
         if entry is not None:
