@@ -1,8 +1,11 @@
 """What the tests of the file backend share: a directory, backends that are closed, and programs."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -91,6 +94,36 @@ def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
         return out.strip()
 
     return run
+
+
+@pytest.fixture
+def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
+    """Run something in a forked child, which is over after the test; returns its id.
+
+    A child that raises ends with status 1. Wait for it with `os.waitpid`.
+    """
+    started: list[int] = []
+
+    def fork(work: Callable[[], object]) -> int:
+        pid = os.fork()
+        if pid:
+            started.append(pid)
+            return pid
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:  # noqa: BLE001 - the child must end here
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+
+    yield fork
+    for pid in started:
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
 
 
 class Shell:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,27 +15,49 @@ from jinpy_cache_file import FileCacheBackend, FileCacheConfig
 pytestmark = pytest.mark.faults
 
 
+SIZES = (1, 100, 2_000, 30_000, 40_000, 500_000, 5_000_000)
+
+
+def succeeded(children: list[int]) -> bool:
+    """Whether all of these processes end without an error."""
+    return [os.waitpid(pid, 0)[1] for pid in children] == [0] * len(children)
+
+
 @pytest.mark.parametrize("keys", [1, 8])
-def test_no_count_is_lost_between_processes(start, make, directory, keys):
+def test_no_count_is_lost_between_processes(fork, make, directory, keys):
     """Eight processes count a thousand times each."""
-    started = [start("counts", directory, 1000, keys) for _ in range(8)]
-    for process in started:
-        _, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
+
+    def count() -> None:
+        with FileCacheBackend(FileCacheConfig(name="disk", directory=directory)) as cache:
+            for number in range(1000):
+                cache.incr(f"n{number % keys}")
+
+    assert succeeded([fork(count) for _ in range(8)])
     cache = make()
     assert [cache.get(f"n{number}") for number in range(keys)] == [8000 // keys] * keys
     assert cache.check().ok
 
 
-def test_every_read_is_whole(start, make, directory):
+def test_every_read_is_whole(fork, make, directory):
     """Four writers and eight readers on one key, with values from one byte to five megabytes."""
-    roles = ["write"] * 4 + ["read"] * 8
-    started = [start("tears", directory, role, 3) for role in roles]
-    for process in started:
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 0, err
-        assert int(out) > 0
+    config = FileCacheConfig(name="disk", directory=directory, lock_timeout=30)
+
+    def write() -> None:
+        with FileCacheBackend(config) as cache:
+            for number in range(42):
+                body = bytes([number]) * SIZES[number % len(SIZES)]
+                cache.set("one", {"body": body, "digest": sha256(body).digest()})
+
+    def read() -> None:
+        with FileCacheBackend(config) as cache:
+            while (value := cache.get("one")) is None or value["body"] != b"the end":
+                assert value is None or sha256(value["body"]).digest() == value["digest"]
+
+    readers = [fork(read) for _ in range(8)]
+    assert succeeded([fork(write) for _ in range(4)])
     cache = make()
+    cache.set("one", {"body": b"the end", "digest": sha256(b"the end").digest()})
+    assert succeeded(readers)
     cache.sweep()
     assert cache.check().ok
 
@@ -127,20 +150,7 @@ def test_a_killed_writer_leaves_no_lock(shell, make):
     assert cache.check().ok
 
 
-def in_child(work) -> None:
-    """Do something in a forked child and assert that it went well."""
-    pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
-
-
-def test_a_fork_carries_no_environment_over(make):
+def test_a_fork_carries_no_environment_over(make, fork):
     """Parent and child both go on with the same object, whatever the other one does."""
     cache = make()
     cache.set("a", 1)
@@ -151,14 +161,14 @@ def test_a_fork_carries_no_environment_over(make):
         cache.set("large", b"x" * 100_000)
         cache.close()
 
-    in_child(work)
-    in_child(lambda: cache.incr("n"))
+    assert succeeded([fork(work)])
+    assert succeeded([fork(lambda: cache.incr("n"))])
     cache.incr("n")
     assert (cache.get("n"), cache.get("large")) == (3, b"x" * 100_000)
     assert cache.check().ok
 
 
-async def test_a_fork_after_awaited_writes(make):
+async def test_a_fork_after_awaited_writes(make, fork):
     """The child begins with a queue and a thread of its own."""
     import asyncio
 
@@ -175,11 +185,11 @@ async def test_a_fork_after_awaited_writes(make):
         runner.close()
         cache.close()
 
-    in_child(work)
+    assert succeeded([fork(work)])
     assert await cache.aincr("n") == 3
 
 
-def test_forks_while_threads_are_at_work(make):
+def test_forks_while_threads_are_at_work(make, fork):
     """However busy the other threads of the parent are, a child neither hangs nor does harm."""
     cache = make()
     cache.set_many({f"k{number}": {"k": f"k{number}"} for number in range(100)})
@@ -201,7 +211,7 @@ def test_forks_while_threads_are_at_work(make):
     for thread in threads:
         thread.start()
     for _ in range(20):
-        in_child(lambda: (cache.get("k1"), cache.incr("children")))
+        assert succeeded([fork(lambda: (cache.get("k1"), cache.incr("children")))])
     stop.set()
     for thread in threads:
         thread.join()
@@ -211,19 +221,19 @@ def test_forks_while_threads_are_at_work(make):
 
 
 def test_a_dead_writers_files_are_swept_and_a_live_ones_are_not(shell, make, directory):
-    """Ten thousand leftovers go; the file that someone is just writing stays."""
+    """Two thousand leftovers go; the file that someone is just writing stays."""
     cache = make()
     other = shell()
     assert other.ask("cache._store.tree.files.publish(b'edisk:x', b'live').path[-4:]") == "'.bin'"
     held = "globals().update(p=cache._store.tree.files.publish(b'edisk:x', b'live' * 9))"
     assert other.ask(held) == "None"
-    for number in range(10_000):
+    for number in range(2_000):
         folder = directory / "values" / f"{number % 256:02x}"
         folder.mkdir(mode=0o700, exist_ok=True)
         (folder / f".tmp-{number:032x}").touch(mode=0o600)
     cache.set("mine", b"x" * 100_000)
     swept = cache.sweep()
-    assert swept >= 10_000
+    assert swept >= 2_000
     assert len(list((directory / "values").rglob("*.bin"))) == 3  # the unreferenced ones are held
     other.process.kill()
     other.process.wait()
@@ -232,15 +242,23 @@ def test_a_dead_writers_files_are_swept_and_a_live_ones_are_not(shell, make, dir
     assert cache.check().ok
 
 
-def test_eviction_by_another_process_is_a_miss(make, directory, start):
+def test_eviction_by_another_process_is_a_miss(make, directory, fork):
     """Whoever reads, counts or touches the victim of another process sees a miss or the value."""
-    started = [start("fills", directory, 1 << 20, 3000) for _ in range(2)]
+    config = FileCacheConfig(name="disk", directory=directory, max_bytes=1 << 20)
+
+    def fill() -> None:
+        with FileCacheBackend(config) as cache:
+            for number in range(2000):
+                cache.set(f"fill-{number}", b"v" * 2000)
+
+    filling = fork(fill)
     cache = make(max_bytes=1 << 20)
-    while any(process.poll() is None for process in started):
-        for number in range(0, 3000, 100):
+    while os.waitpid(filling, os.WNOHANG) == (0, 0):
+        for number in range(0, 2000, 100):
             assert cache.get(f"fill-{number}") in {None, b"v" * 2000}
             cache.touch(f"fill-{number}", 100)
             cache.incr("count")
+    assert len(cache) < 1000
     assert cache.check().ok
 
 
