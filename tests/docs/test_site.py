@@ -83,3 +83,14 @@ def test_no_link_is_broken_or_leaves_the_site(pages, site: Path) -> None:
         for target in broken_links(page, site, pages)
     }
     assert set() == broken
+
+
+def test_the_front_page_compares_as_the_site_does(root: Path) -> None:
+    """The table of features is the same in the README and on its page."""
+    tables = [
+        [line for line in (root / page).read_text().splitlines() if line.startswith("|")]
+        for page in ("README.md", "docs/comparison.md")
+    ]
+    [front, page] = ["\n".join(table) for table in tables]
+    assert page
+    assert page in front

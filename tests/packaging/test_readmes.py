@@ -13,7 +13,7 @@ PAGES = {
     "packages/jinpy-cache-file/README.md": "jinpy-cache-file",
     "packages/jinpy-utils/README.md": "jinpy-utils",
 }
-"""Each page, and what its reader has installed. The page of the Redis backend needs a server."""
+"""Each page, and what its reader has installed. Examples that need a Redis server are left out."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -29,6 +29,7 @@ def test_examples_of_a_page_run(
     examples = re.findall(
         r"^```python\n(.*?)^```$", (root / page).read_text(), re.MULTILINE | re.DOTALL
     )
+    examples = [example for example in examples if "redis://" not in example]
     assert examples
     program = tmp_path / "example.py"
     program.write_text("\n".join(examples))
