@@ -51,7 +51,7 @@ class RedisCacheBackend(BaseBackend):
     """
 
     config_class: ClassVar[type[BaseCacheBackendConfig]] = RedisCacheConfig
-    _areads_by_reads: ClassVar[bool] = False
+    _own_areads: ClassVar[frozenset[str]] = frozenset({"aget", "aget_many"})
 
     def __init__(
         self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
