@@ -75,7 +75,7 @@ class Pair(NamedTuple):
         ((1,), "a tuple"),
         ({"a": [1, 2, {3}]}, r"a set at \$\.a\[2\]"),
         ({"a b": {"c": b"x"}}, r"a bytes at \$\['a b'\]\.c"),
-        ({1: "x"}, r"a int as a key at \$\[1\]"),
+        ({1: "x"}, r"an int as a key at \$\[1\]"),
         ({"a": {(1,): 2}}, r"a tuple as a key at \$\.a\[<tuple>\]"),
         ({Word("k"): 1}, "Word as a key"),
         ([Word("x")], r"Word at \$\[0\]"),

@@ -5,9 +5,21 @@ import datetime as dt
 import decimal
 import enum
 import pathlib
+import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple, NewType, Optional, TypedDict, Union
+from typing import (
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Optional,
+    TypedDict,
+    Union,
+)
 
 import attrs
 import pytest
@@ -59,6 +71,13 @@ class Unresolvable:
     item: "NotImportedHere"  # type: ignore[name-defined] # noqa: F821
 
 
+@dataclasses.dataclass
+class Fixed:
+    """Its annotation says more than the type."""
+
+    x: Final[int]
+
+
 class Colour(enum.Enum):
     """An enum."""
 
@@ -76,6 +95,7 @@ class Movie(TypedDict):
     """A typed dict."""
 
     title: str
+    year: NotRequired[int]
 
 
 class Pair(NamedTuple):
@@ -127,6 +147,10 @@ FITTING: list[tuple[Any, Any]] = [
     (5, UserId),
     (5, Annotated[int, "positive"]),
     ({"title": "x"}, Movie),
+    ({"title": "x", "year": 1}, Movie),
+    ([{"title": "x"}], Movie | list[Movie]),
+    ({"movie": {"title": "x"}}, dict[str, Movie]),
+    (Fixed(5), Fixed),
     (Colour.RED, Colour),
     (Colour.RED, Literal[Colour.RED]),
     (Level.LOW, Level),
@@ -157,15 +181,13 @@ def test_a_value_of_the_type_is_given_back(value: Any, kind: Any) -> None:
 @pytest.mark.parametrize(("value", "kind"), FITTING, ids=repr)
 def test_a_value_in_memory_is_given_back(value: Any, kind: Any) -> None:
     """A value that never was bytes passes the same check, and is not copied."""
-    structured = structure_as(value, kind)
-    assert same(value, structured)
-    assert structured is value or kind is Movie
+    assert structure_as(value, kind) is value
 
 
 MISFITS: list[tuple[Any, Any, str]] = [
     ("12", int, "a str where int is wanted"),
     (True, int, "a bool where int is wanted"),
-    (1, bool, "an? int where bool is wanted"),
+    (1, bool, "an int where bool is wanted"),
     (1.0, int, "a float where int is wanted"),
     ("1.5", float, "a str where float is wanted"),
     (True, float, "a bool where float is wanted"),
@@ -191,7 +213,7 @@ MISFITS: list[tuple[Any, Any, str]] = [
     ("ab", Sequence[str], "a str where"),
     (b"ab", Iterable[int], "a bytes where"),
     ({"a": "1"}, dict[str, int], r"a str at \$\.a where int is wanted"),
-    ({1: 1}, dict[str, int], r"an? int at \$\[1\] where str is wanted"),
+    ({1: 1}, dict[str, int], r"an int at \$\[1\] where str is wanted"),
     ([1], dict, "a list where dict is wanted"),
     ({"a": {"b": [1, None]}}, dict[str, dict[str, list[int]]], r"at \$\.a\.b\[1\]"),
     ("x", int | None, "a str where int is wanted"),
@@ -213,12 +235,14 @@ MISFITS: list[tuple[Any, Any, str]] = [
     ("x", uuid.UUID, "a str where uuid.UUID is wanted"),
     ([], Exception, "a list where Exception is wanted"),
     ("x", pathlib.Path, r"a str where pathlib\..*Path is wanted"),
-    (1, Level, "an? int where .*Level is wanted"),
+    (1, Level, "an int where .*Level is wanted"),
     ("1", Level, "a str where .*Level is wanted"),
-    ([1], Movie, "does not fit type=.*Movie"),
-    ({}, Movie, "does not fit type=.*Movie"),
-    ({"title": 1}, Movie, "does not fit type=.*Movie"),
-    ({"title": "x", "year": 1}, Movie, "does not fit type=.*Movie"),
+    ([1], Movie, "a list where .*Movie is wanted"),
+    ({}, Movie, r"a dict without \.title where .*Movie is wanted"),
+    ({"title": 1}, Movie, r"an int at \$\.title where str is wanted"),
+    ({"title": "x", "rating": 1}, Movie, r"a dict with \.rating where .*Movie is wanted"),
+    ([{"title": "x", "year": "1"}], list[Movie], r"a str at \$\[0\]\.year where int is wanted"),
+    ("x", Movie | list[Movie], "a str where"),
 ]
 
 
@@ -271,9 +295,9 @@ def test_plain_data_becomes_an_instance(
 @pytest.mark.parametrize(
     ("value", "kind", "complaint"),
     [
-        ({}, User, "a dict without 'name' where .*User"),
-        ({"name": 1}, User, r"an? int at \$\.name where str is wanted"),
-        ({"name": "Ada", "size": 1}, User, "a dict with 'size' where"),
+        ({}, User, r"a dict without \.name where .*User"),
+        ({"name": 1}, User, r"an int at \$\.name where str is wanted"),
+        ({"name": "Ada", "size": 1}, User, r"a dict with \.size where"),
         ({"users": [{"name": "A"}, {"name": None}]}, Team, r"a NoneType at \$\.users\[1\]\.name"),
         ({"value": 1, "next": {"value": "2"}}, Node, r"a str at \$\.next\.value where int"),
     ],
@@ -295,3 +319,31 @@ def test_an_impossible_annotation_is_an_error() -> None:
     """What is no type at all ends in the documented error, not in another library's."""
     with pytest.raises(CacheSerializationError, match="does not fit type=5"):
         structure_as(1, 5)
+
+
+@attrs.frozen
+class Money:
+    """Read through a field that holds a TypedDict of instances."""
+
+    amounts: dict[str, decimal.Decimal]
+
+
+class Receipt(TypedDict):
+    """A typed dict that holds an instance."""
+
+    total: Money
+
+
+def test_instances_inside_a_typed_dict_are_restored() -> None:
+    """A typed dict's annotations name classes as any others do."""
+    receipt = {"total": Money({"EUR": decimal.Decimal("1.10")})}
+    assert same(receipt, MSGPACK.loads_as(MSGPACK.dumps(receipt), Receipt))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type aliases came with Python 3.12")
+def test_a_type_alias_is_what_it_stands_for() -> None:
+    """`type Users = list[User]` reads as the list."""
+    namespace: dict[str, Any] = {"User": User}
+    exec("type Users = list[User]", namespace)
+    payload = MSGPACK.dumps([User("Ada")])
+    assert [User("Ada")] == MSGPACK.loads_as(payload, namespace["Users"])

@@ -131,6 +131,7 @@ INSTANCES = [
     Point(1, 2, scale=3),
     Small([decimal.Decimal("1.10")]),
     Page([1, "a"]),
+    Page[int]([1]),
     Colour.RED,
     Colour.CRIMSON,
     Level.LOW,

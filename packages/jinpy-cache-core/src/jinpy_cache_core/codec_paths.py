@@ -107,7 +107,7 @@ def msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
                 if end == END_NUMBER:
                     return value
         except ValueError as error:
-            raise unreadable(error, key) from error
+            unreadable(error, key)
         except IndexError:
             pass
         return rest(key, payload)

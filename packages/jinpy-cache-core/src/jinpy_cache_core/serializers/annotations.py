@@ -9,6 +9,9 @@ from typing import (
     Any,
     Final,
     Literal,
+    NotRequired,
+    Required,
+    Self,
     TypeVar,
     Union,
     get_args,
@@ -114,7 +117,7 @@ def is_record(wanted: Any) -> bool:
 
 def is_open(wanted: Any) -> bool:
     """Whether it leaves the type open."""
-    return wanted is Any or wanted is object or isinstance(wanted, TypeVar)
+    return wanted in (Any, object, Self) or isinstance(wanted, TypeVar)
 
 
 def is_union(wanted: Any) -> bool:
@@ -128,13 +131,13 @@ def is_literal(wanted: Any) -> bool:
 
 
 def is_mapping(wanted: Any) -> bool:
-    """Whether it is a dict or what a dict is for."""
-    return origin_of(wanted) in MAPPINGS
+    """Whether it is a dict or what a dict is for, and says of what."""
+    return get_origin(wanted) in MAPPINGS and bool(get_args(wanted))
 
 
 def is_iterable(wanted: Any) -> bool:
-    """Whether it is a list, a set or what they are for."""
-    return origin_of(wanted) in ITERABLES
+    """Whether it is a list, a set or what they are for, and says of what."""
+    return get_origin(wanted) in ITERABLES and bool(get_args(wanted))
 
 
 def is_tuple(wanted: Any) -> bool:
@@ -148,11 +151,15 @@ def is_leaf(wanted: Any) -> bool:
 
 
 def is_annotated(wanted: Any) -> bool:
-    """Whether it carries remarks beside the type."""
-    return origin_of(wanted) is Annotated
+    """Whether it says more than the type, which matters to others."""
+    return get_origin(wanted) in (Annotated, Final, Required, NotRequired)
 
 
 def is_class(wanted: Any) -> bool:
     """Whether values are instances of it; a typed dict has none."""
-    origin = origin_of(wanted)
-    return isinstance(origin, type) and not is_typeddict(origin)
+    return isinstance(origin_of(wanted), type) and not is_typed_dict(wanted)
+
+
+def is_typed_dict(wanted: Any) -> bool:
+    """Whether it is a dict whose keys are announced."""
+    return is_typeddict(origin_of(wanted))

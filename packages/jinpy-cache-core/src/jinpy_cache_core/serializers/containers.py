@@ -3,13 +3,14 @@
 A container whose items need no change is given back as the object that it is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import repeat
+from operator import is_not
 from typing import Any, Final, TypeAlias, get_args
 
-from jinpy_cache_core.serializers.annotations import ACCEPTED, origin_of, shown_type
+from jinpy_cache_core.serializers.annotations import ACCEPTED, field_types, origin_of, shown_type
 from jinpy_cache_core.serializers.reading import Unresolved
-from jinpy_cache_core.serializers.refusal import Refusal, step, type_name
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 """From a value and an annotation to the value as that; raises `Refusal` if it is not."""
@@ -22,8 +23,8 @@ _REBUILT: Final = frozenset((list, tuple, set, frozenset))
 
 def mismatch(value: object, wanted: object) -> Refusal:
     """The refusal of a value that is of another type than wanted."""
-    found = value.name if isinstance(value, Unresolved) else type_name(type(value))
-    return Refusal(f"a {found}", f"where {shown_type(wanted)} is wanted")
+    found = f"a {value.name}" if isinstance(value, Unresolved) else instance_of(type(value))
+    return Refusal(found, f"where {shown_type(wanted)} is wanted")
 
 
 def leaf_hook(wanted: Any) -> Hook:
@@ -41,7 +42,7 @@ def leaf_hook(wanted: Any) -> Hook:
 def mapping_hook(hook_for: HookFor, wanted: Any) -> Hook:
     """Takes a mapping, keys and values as annotated."""
     origin = origin_of(wanted)
-    key_type, item_type = get_args(wanted) or (Any, Any)
+    key_type, item_type = get_args(wanted)
 
     def mapping(value: Any, _: Any) -> Any:
         if not isinstance(value, origin):
@@ -66,7 +67,7 @@ def mapping_hook(hook_for: HookFor, wanted: Any) -> Hook:
 def iterable_hook(hook_for: HookFor, wanted: Any) -> Hook:
     """Takes a list, a set or what they are for; never text, though it is a sequence too."""
     origin = origin_of(wanted)
-    (item_type,) = get_args(wanted) or (Any,)
+    (item_type,) = get_args(wanted)
 
     def iterable(value: Any, _: Any) -> Any:
         if not isinstance(value, origin) or isinstance(value, (str, bytes, bytearray)):
@@ -92,6 +93,53 @@ def tuple_hook(hook_for: HookFor, wanted: Any) -> Hook:
         return _rebuilt(value, ((hook(each), each) for each in wanted_types))
 
     return items
+
+
+def typed_dict_hook(hook_for: HookFor, wanted: Any) -> Hook:
+    """Takes a dict with the announced keys, all that are required and no others."""
+    types = field_types(wanted, origin_of(wanted))
+    required: frozenset[str] = origin_of(wanted).__required_keys__
+
+    def typed_dict(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise mismatch(value, wanted)
+        stored: dict[Any, Any] = value
+        check_names(stored, types, required, wanted)
+        structured = fields(hook_for, stored, types)
+        changed = any(map(is_not, structured.values(), stored.values()))
+        return structured if changed else stored
+
+    return typed_dict
+
+
+def check_names(
+    stored: Mapping[Any, Any], allowed: Collection[str], required: Iterable[str], wanted: Any
+) -> None:
+    """Refuse plain data with a name that is not announced, or without one that is needed."""
+    where = f"where {shown_type(wanted)} is wanted"
+    for name in stored:
+        if name not in allowed:
+            what = f"a dict with {step(name)}"
+            raise Refusal(what, where)
+    for name in sorted(required):
+        if name not in stored:
+            what = f"a dict without {step(name)}"
+            raise Refusal(what, where)
+
+
+def fields(
+    hook_for: HookFor, stored: Mapping[Any, Any], types: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was stored under each name, as the type that is announced for it."""
+    structured: dict[str, Any] = {}
+    for name, item in stored.items():
+        wanted = types.get(name, Any)
+        try:
+            structured[name] = hook_for(wanted)(item, wanted)
+        except Refusal as refusal:
+            refusal.path.append(step(name))
+            raise
+    return structured
 
 
 def _rebuilt(value: Any, hooks: Iterable[tuple[Hook, Any]]) -> Any:

@@ -1,6 +1,6 @@
 """`"str"` and `"bytes"`: text or bytes and nothing else, stored as they are."""
 
-from jinpy_cache_core.serializers.refusal import refuse_to_read, refuse_to_store, type_name
+from jinpy_cache_core.serializers.refusal import instance_of, refuse_to_read, refuse_to_store
 
 
 class StrSerializer:
@@ -18,7 +18,7 @@ class StrSerializer:
         if type(value) is not str:
             refuse_to_store(
                 self.name,
-                f"a {type_name(type(value))}",
+                instance_of(type(value)),
                 "It takes exactly str; convert the value, or choose serializer='msgpack'.",
             )
         try:
@@ -61,7 +61,7 @@ class BytesSerializer:
         if type(value) is not bytes:
             refuse_to_store(
                 self.name,
-                f"a {type_name(type(value))}",
+                instance_of(type(value)),
                 "It takes exactly bytes; convert the value, or choose serializer='msgpack'.",
             )
         return value

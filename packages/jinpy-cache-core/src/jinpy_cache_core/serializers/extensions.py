@@ -31,7 +31,7 @@ from zoneinfo import ZoneInfo
 
 from ormsgpack import Ext
 
-from jinpy_cache_core.serializers.refusal import Refusal, type_name
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, type_name
 
 
 class Tag:
@@ -77,7 +77,7 @@ def _moment_text(moment: datetime | time) -> str:
         return text if timezone(offset).tzname(None) == name else f"{text}{_NAME}{name}]"
     if kind is ZoneInfo and zone.key is not None:  # type: ignore[attr-defined]
         return f"{moment.replace(tzinfo=None).isoformat()}[{zone.key}]{fold}"  # type: ignore[attr-defined]
-    what = f"a {type_name(type(moment))} in a time zone of type {type_name(kind)}"
+    what = f"{instance_of(type(moment))} in a time zone of type {type_name(kind)}"
     way_out = "Use zoneinfo.ZoneInfo(name) or datetime.timezone, which can be restored exactly."
     raise Refusal(what, way_out)
 

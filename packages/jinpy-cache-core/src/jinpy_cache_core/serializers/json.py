@@ -5,6 +5,7 @@ from typing import Final, Never
 
 from jinpy_cache_core.serializers.refusal import (
     Refusal,
+    instance_of,
     refuse_to_read,
     refuse_to_store,
     step,
@@ -36,7 +37,7 @@ def _check(value: object) -> None:
     elif kind is list:
         _check_items(value)  # type: ignore[arg-type]
     else:
-        what = f"a {type_name(kind)}"
+        what = instance_of(kind)
         raise Refusal(what)
 
 
@@ -57,7 +58,7 @@ def _check_mapping(mapping: dict[object, object]) -> None:
     try:
         for key, value in mapping.items():
             if type(key) is not str:
-                what = f"a {type_name(type(key))} as a key"
+                what = f"{instance_of(type(key))} as a key"
                 raise Refusal(what)
             if type(value) not in _SCALARS:
                 _check(value)

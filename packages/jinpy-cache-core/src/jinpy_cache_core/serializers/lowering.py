@@ -15,7 +15,7 @@ import ormsgpack
 from ormsgpack import Ext, packb
 
 from jinpy_cache_core.serializers.extensions import ENCODERS, Tag, encode_int, encode_text
-from jinpy_cache_core.serializers.refusal import Refusal, step, type_name
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
 from jinpy_cache_core.serializers.registry import TypeRegistry
 
 OPTIONS: Final = (
@@ -199,12 +199,12 @@ class Lowering:
     def _instance(self, value: object, kind: type, extensions: int) -> Ext:
         plan = self._registry.plan_for(kind)
         if plan is None:
-            what = f"a {type_name(kind)}"
+            what = instance_of(kind)
             raise Refusal(what)
         content = self.lower(plan.apart(value), room_inside(extensions) - 1, extensions + 1)
         return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
 
 
 def _too_deep(kind: type) -> Refusal:
-    what = f"a {type_name(kind)} that contains itself or is nested too deeply"
+    what = f"{instance_of(kind)} that contains itself or is nested too deeply"
     return Refusal(what, "Store its parts under their own keys.")

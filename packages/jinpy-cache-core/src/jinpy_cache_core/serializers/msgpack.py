@@ -6,15 +6,17 @@ that comes back exactly is an extension; see `jinpy_cache_core.serializers.exten
 not come back exactly is refused.
 """
 
-from typing import Any, Final
+from typing import Any, Final, Never
 
 from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
+from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.lowering import OPTIONS, Lowering, hides_bytearray
 from jinpy_cache_core.serializers.reading import Reading, take_swallowed
 from jinpy_cache_core.serializers.refusal import (
     Refusal,
+    instance_of,
     refuse_to_read,
     refuse_to_store,
     type_name,
@@ -51,7 +53,15 @@ class MsgpackSerializer:
         registry: Which classes untyped reads may bring back; the process's own by default.
     """
 
-    __slots__ = ("_quick", "_structurer", "_thorough", "_typed_hook", "hook", "registry")
+    __slots__ = (
+        "_plain_structurer",
+        "_quick",
+        "_structurer",
+        "_thorough",
+        "_typed_hook",
+        "hook",
+        "registry",
+    )
     name = "msgpack"
 
     def __init__(self, registry: TypeRegistry = TYPES) -> None:
@@ -60,7 +70,8 @@ class MsgpackSerializer:
         self._thorough = Lowering(registry, thorough=True)
         self.hook = Reading(registry, typed=False).hook
         self._typed_hook = Reading(registry, typed=True).hook
-        self._structurer = Structurer(registry)
+        self._structurer = Structurer(registry, unresolved=True)
+        self._plain_structurer = Structurer(registry, unresolved=False)
 
     def dumps(self, value: object, /) -> bytes:
         """The value as MessagePack.
@@ -96,7 +107,7 @@ class MsgpackSerializer:
         except Refusal as refusal:
             refuse_to_store(self.name, str(refusal), refusal.way_out or _WAY_OUT)
         except RecursionError:
-            what = f"a {type_name(type(value))} that contains itself or is nested too deeply"
+            what = f"{instance_of(type(value))} that contains itself or is nested too deeply"
             refuse_to_store(self.name, what, "Store its parts under their own keys.")
         except (CacheException, MemoryError):
             raise
@@ -117,7 +128,7 @@ class MsgpackSerializer:
         try:
             value, end = unpackb(PAIR + payload + END, ext_hook=self.hook)
         except ValueError as error:
-            raise self.unreadable(error) from error
+            self.unreadable(error)
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
         return value
@@ -136,19 +147,25 @@ class MsgpackSerializer:
         try:
             value, end = unpackb(PAIR + payload + END, ext_hook=self._typed_hook)
         except ValueError as error:
-            raise self.unreadable(error) from error
+            self.unreadable(error)
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
-        return self._structurer.structure(value, kind)
+        instances = Tag.RECORD in payload or Tag.ENUM in payload or Tag.CUSTOM in payload
+        structurer = self._structurer if instances else self._plain_structurer
+        return structurer.structure(value, kind)
 
-    def unreadable(self, error: ValueError, key: str | None = None) -> BaseException:
-        """What to raise for an error of the unpacker: what it swallowed, if that says more."""
+    def unreadable(self, error: ValueError, key: str | None = None) -> Never:
+        """Raise for an error of the unpacker what it swallowed, if that says more.
+
+        Raises:
+            CacheSerializationError: Unless the program is being ended or is out of memory.
+        """
         cause = take_swallowed() or error
         if isinstance(cause, CacheException):
-            return cause.in_context(key=key)
+            raise cause.in_context(key=key)
         if isinstance(cause, MemoryError) or not isinstance(cause, Exception):
-            return cause
-        return refuse_to_read(self.name, cause).in_context(key=key)
+            raise cause
+        raise refuse_to_read(self.name, cause).in_context(key=key) from cause
 
     def __repr__(self) -> str:
         return "<MsgpackSerializer>"

@@ -22,7 +22,7 @@ from jinpy_cache_core.serializers.lowering import OPTIONS, hides_bytearray
 from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY
 from jinpy_cache_core.serializers.pickle import PickleSerializer
 from jinpy_cache_core.serializers.protocol import Serializer, serializer_name
-from jinpy_cache_core.serializers.refusal import refuse_to_store, type_name
+from jinpy_cache_core.serializers.refusal import instance_of, refuse_to_store
 
 Thaw: TypeAlias = Callable[[Any], Any]
 
@@ -126,7 +126,7 @@ class NativeSerializer(PickleSerializer):
         return self.dumps(value), _unpickle
 
     def _refuse_depth(self, value: object) -> None:
-        what = f"a {type_name(type(value))} that contains itself or is nested too deeply"
+        what = f"{instance_of(type(value))} that contains itself or is nested too deeply"
         refuse_to_store(self.name, what, "Store its parts under their own keys.")
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class ReferenceSerializer:
         """
         refuse_to_store(
             self.name,
-            f"a {type_name(type(value))} as bytes",
+            f"{instance_of(type(value))} as bytes",
             "serializer=None keeps references, which only an in-process store can.",
         )
 

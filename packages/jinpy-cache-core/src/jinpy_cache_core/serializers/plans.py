@@ -14,10 +14,10 @@ from typing import Any, Protocol, cast
 import attrs
 
 from jinpy_cache_core.serializers.extensions import Tag
-from jinpy_cache_core.serializers.refusal import Refusal, type_name
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of
 
 _ATTRS_HASH = "_attrs_cached_hash"
-_NO_STATE = frozenset(("__dict__", "__weakref__", _ATTRS_HASH))
+_NO_STATE = frozenset(("__dict__", "__weakref__", "__orig_class__", _ATTRS_HASH))
 
 
 class Plan(Protocol):
@@ -108,17 +108,17 @@ class RecordPlan:
         try:
             content = {name: getattr(value, name) for name in self.fields}
         except AttributeError as error:
-            what = f"a {type_name(self.kind)} whose field {error.name!r} is not set"
+            what = f"{instance_of(self.kind)} whose field {error.name!r} is not set"
             raise Refusal(what, "Set it first.") from None
         if self.has_dict:
             state = cast("dict[str, object]", vars(value))
-            self._refuse_extra_state(state.keys() - content.keys() - {_ATTRS_HASH})
+            self._refuse_extra_state(state.keys() - content.keys() - _NO_STATE)
         return content
 
     def _refuse_extra_state(self, names: set[str]) -> None:
         for name in sorted(names):
             if not isinstance(getattr(self.kind, name, None), cached_property):
-                what = f"a {type_name(self.kind)} with an attribute {name!r} that is not a field"
+                what = f"{instance_of(self.kind)} with an attribute {name!r} that is not a field"
                 raise Refusal(
                     what, "Declare it as a field, or use register_type(encode=, decode=)."
                 )
@@ -159,7 +159,7 @@ def _hidden_state(kind: type, fields: tuple[str, ...]) -> str | None:
     try:
         object.__new__(kind)
     except TypeError:
-        return f"a {type_name(kind)}, which extends a builtin with content of its own"
+        return f"{instance_of(kind)}, which extends a builtin with content of its own"
     slots = {
         slot
         for base in kind.__mro__
@@ -168,7 +168,7 @@ def _hidden_state(kind: type, fields: tuple[str, ...]) -> str | None:
     }
     hidden = slots - _NO_STATE - set(fields)
     if hidden:
-        return f"a {type_name(kind)}, whose slot {min(hidden)!r} is not a field"
+        return f"{instance_of(kind)}, whose slot {min(hidden)!r} is not a field"
     return None
 
 

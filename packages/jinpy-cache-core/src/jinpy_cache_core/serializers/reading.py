@@ -117,8 +117,9 @@ class Reading:
     def _hook_at(self, level: int) -> Hook:
         def hook(tag: int, data: bytes) -> object:
             try:
-                decode = DECODERS.get(tag)
-                return self._container(tag, data, level + 1) if decode is None else decode(data)
+                if tag in DECODERS:
+                    return _scalar(tag, data)
+                return self._container(tag, data, level + 1)
             except BaseException as error:
                 # The innermost one: further out it is only "ext_hook failed" again.
                 if _failure.error is None:
@@ -149,6 +150,17 @@ class Reading:
             return registered(self._registry, tag, name, content)
 
         return instance
+
+
+def _scalar(tag: int, data: bytes) -> object:
+    try:
+        return DECODERS[tag](data)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # The cause may quote what is stored, which belongs in no message.
+        message = f"extension type {tag} is damaged ({type(error).__name__})"
+        raise ValueError(message) from error
 
 
 def take_swallowed() -> BaseException | None:

@@ -41,6 +41,12 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def instance_of(kind: type) -> str:
+    """A type's name with its article, as a sentence needs it."""
+    name = type_name(kind)
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
+
+
 def refuse_to_store(serializer: str, what: str, why: str) -> Never:
     """Raise the error for a value that was not stored.
 

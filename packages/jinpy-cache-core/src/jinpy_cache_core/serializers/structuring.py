@@ -28,6 +28,7 @@ from jinpy_cache_core.serializers.annotations import (
     is_open,
     is_record,
     is_tuple,
+    is_typed_dict,
     is_union,
     origin_of,
     shown_type,
@@ -35,16 +36,19 @@ from jinpy_cache_core.serializers.annotations import (
 from jinpy_cache_core.serializers.containers import (
     Hook,
     HookFor,
+    check_names,
+    fields,
     iterable_hook,
     leaf_hook,
     mapping_hook,
     mismatch,
     tuple_hook,
+    typed_dict_hook,
 )
 from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
 from jinpy_cache_core.serializers.reading import Unresolved, resolved
-from jinpy_cache_core.serializers.refusal import Refusal, step
+from jinpy_cache_core.serializers.refusal import Refusal
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
 
 _COERCED: Final = (str, bytes, int, float, Path, Enum)
@@ -57,11 +61,13 @@ class Structurer:
 
     Args:
         registry: Who knows classes that an annotation leaves open.
+        unresolved: Whether values may hold `Unresolved`; looking for them takes a walk.
     """
 
-    def __init__(self, registry: TypeRegistry = TYPES) -> None:
+    def __init__(self, registry: TypeRegistry, *, unresolved: bool) -> None:
         self._registry = registry
-        self._converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+        self._resolved = partial(resolved, registry) if unresolved else _unchanged
+        self._converter = cattrs.Converter(detailed_validation=False)
         hook_for = self._hook_for
         hooks: tuple[tuple[Callable[[Any], bool], HookFor], ...] = (
             (is_class, self._class_hook),
@@ -71,6 +77,7 @@ class Structurer:
             (is_mapping, partial(mapping_hook, hook_for)),
             (is_iterable, partial(iterable_hook, hook_for)),
             (is_tuple, partial(tuple_hook, hook_for)),
+            (is_typed_dict, partial(typed_dict_hook, hook_for)),
             (is_record, self._record_hook),
             (is_enum, self._enum_hook),
             (is_literal, self._literal_hook),
@@ -112,9 +119,6 @@ class Structurer:
     def _hook_for(self, wanted: Any) -> Hook:
         hook: Hook = self._converter.get_structure_hook(wanted)
         return hook
-
-    def _resolved(self, value: object) -> object:
-        return resolved(self._registry, value)
 
     def _known(self, value: object) -> object:
         """The value, as an instance if its class is registered; else it stays `Unresolved`."""
@@ -224,31 +228,13 @@ class Structurer:
 
         return record
 
-    def _fields(self, stored: dict[Any, Any], wanted: Any, origin: type) -> dict[str, Any]:
-        """What was stored of each field, as the type that its annotation names."""
-        types = field_types(wanted, origin)
-        structured: dict[str, Any] = {}
-        for name, item in stored.items():
-            annotation = types.get(name, Any)
-            try:
-                structured[name] = self._hook_for(annotation)(item, annotation)
-            except Refusal as refusal:
-                refusal.path.append(step(name))
-                raise
-        return structured
-
     def _made(self, stored: dict[Any, Any], wanted: Any, origin: type) -> object:
         """A new instance from plain data, through its `__init__`."""
         arguments = init_arguments(origin)
-        wrong = sorted(map(repr, stored.keys() - arguments.keys()))
-        missing = sorted(
-            name for name, (_, needed) in arguments.items() if needed and name not in stored
-        )
-        if wrong or missing:
-            what = f"a dict with {wrong[0]}" if wrong else f"a dict without {missing[0]!r}"
-            raise Refusal(what, f"where {shown_type(wanted)} is wanted")
-        fields = self._fields(stored, wanted, origin)
-        return origin(**{arguments[name][0]: item for name, item in fields.items()})
+        required = (name for name, (_, needed) in arguments.items() if needed)
+        check_names(stored, arguments, required, wanted)
+        content = fields(self._hook_for, stored, field_types(wanted, origin))
+        return origin(**{arguments[name][0]: item for name, item in content.items()})
 
     def _restored(self, stored: Unresolved, wanted: Any, origin: type) -> object:
         plan = self._registry.plan_for(origin)
@@ -257,10 +243,15 @@ class Structurer:
             if isinstance(value, origin):
                 return value
             raise mismatch(stored, wanted)
-        return plan.together(self._fields(stored.content, wanted, origin))
+        types = field_types(wanted, origin)
+        return plan.together(fields(self._hook_for, stored.content, types))
 
 
-_STRUCTURER: Final = Structurer()
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+_STRUCTURER: Final = Structurer(TYPES, unresolved=False)
 
 
 def structure_as(value: object, kind: Any) -> Any:
