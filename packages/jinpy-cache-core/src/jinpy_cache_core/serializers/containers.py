@@ -103,7 +103,7 @@ def typed_dict_hook(hook_for: HookFor, wanted: Any) -> Hook:
     def typed_dict(value: Any, _: Any) -> Any:
         if type(value) is not dict:
             raise mismatch(value, wanted)
-        stored: dict[Any, Any] = value
+        stored: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
         check_names(stored, types, required, wanted)
         structured = fields(hook_for, stored, types)
         changed = any(map(is_not, structured.values(), stored.values()))
