@@ -4,8 +4,10 @@ import ast
 import asyncio
 import inspect
 import types
+from collections.abc import Iterator
 
-from tests.redis.servers import Server
+import pytest
+from tests.redis.servers import Server, find_program
 
 EXAMPLE = """
 from jinpy_utils.cache import Cache, CacheManager, CacheManagerConfig, RedisCacheConfig
@@ -27,6 +29,16 @@ cache = Cache(backend="redis")
 await cache.aset("k", {"v": 1}, ttl=30)
 value = await cache.aget("k")
 """
+
+
+@pytest.fixture
+def standalone(tmp_path) -> Iterator[Server]:
+    """A server for this test."""
+    if find_program() is None:
+        pytest.skip("no redis-server or valkey-server on PATH")
+    server = Server(tmp_path).start()
+    yield server
+    server.kill()
 
 
 def test_the_example_runs(standalone: Server):
