@@ -60,6 +60,12 @@ def find_browser() -> str | None:
     return next(filter(None, map(shutil.which, PROGRAMS)), None)
 
 
+_IS_DARK = """
+getComputedStyle(document.body).backgroundColor.match(/[0-9.]+/g).slice(0, 3)
+    .reduce((sum, one) => sum + Number(one), 0) < 3 * 128
+"""
+
+
 @attrs.frozen
 class View:
     """What a page was looked at with.
@@ -92,12 +98,14 @@ class Look:
         page_width: How wide the content is, in pixels.
         overflowing: What sticks out to the right, beyond what scrolls by itself.
         title: The document's title.
+        dark: Whether the page is drawn on a dark ground.
     """
 
     complaints: list[str] = attrs.field(factory=list)
     page_width: int = 0
     overflowing: list[str] = attrs.field(factory=list)
     title: str = ""
+    dark: bool = False
 
 
 class Browser:
@@ -126,8 +134,11 @@ class Browser:
             screenshot: Where to put a picture of the whole page.
         """
         site = "/".join(url.split("/")[:3])
+        # A first visit: the theme remembers which palette was shown, even as the preference changes.
+        self._events.clear()
+        self._call("Page.navigate", url="about:blank")
+        self._wait_for("Page.loadEventFired")
         self._dress(view)
-        # A first visit: the theme remembers which palette was shown.
         self._call("Storage.clearDataForOrigin", origin=site, storageTypes="all")
         self._events.clear()
         self._call("Page.navigate", url=url)
@@ -135,6 +146,7 @@ class Browser:
         self._evaluate(_SETTLED)
         look = Look(complaints=[*self._complaints(site)])
         look.title = self._evaluate("document.title")
+        look.dark = self._evaluate(_IS_DARK)
         look.page_width = self._evaluate("document.documentElement.scrollWidth")
         if look.page_width > view.width:
             look.overflowing = self._evaluate(_sticking_out(view.width))

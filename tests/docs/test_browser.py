@@ -42,6 +42,7 @@ def test_every_page_opens_cleanly(site: Path, address: str, browser: Browser, vi
         url = f"{address}/{folder}/" if folder.parts else f"{address}/"
         look = browser.look(url, view, screenshot=SCREENSHOTS / f"{name}-{view.name}.png")
         assert "jinpy-cache" in look.title
+        assert view.dark == look.dark
         if look.complaints or look.page_width > view.width:
             wrong[name] = (look.complaints, look.page_width, look.overflowing)
     assert {} == wrong
