@@ -62,3 +62,12 @@ def test_it_is_back_when_the_server_is(half, start_server):
     start_server(port=str(port))
     cache.set("k", 2)
     assert 2 == cache.get("k")
+
+
+async def test_a_loader_goes_on(down):
+    """`get_or_set` computes for its caller while the server is away, and stores nothing."""
+    cache = down.backend
+    assert "computed" == await cache.aget_or_set("k", lambda: "computed")
+    assert {"a": 1} == cache.get_or_set_many(["a"], lambda keys: dict.fromkeys(keys, 1))
+    assert "again" == cache.get_or_set("k", lambda: "again")
+    assert cache.degraded >= 4

@@ -43,6 +43,20 @@ def test_a_server_that_appears_later(half, start_server):
     assert {"n": 1} == cache.get("k")
 
 
+def test_a_name_that_does_not_resolve(half):
+    """A host that nobody knows is a connection error within the budget."""
+    cache = half("redis://no-such-host.invalid:6379", retries=0)
+    with pytest.raises(CacheConnectionError, match=r"no-such-host\.invalid"):
+        cache.get("k")
+
+
+def test_a_name_with_two_addresses(half, server):
+    """Where one of a name's addresses is dead, the other one is used."""
+    cache = half(f"redis://localhost:{server.port}")
+    cache.set("k", 1)
+    assert 1 == cache.get("k")
+
+
 def test_a_black_hole(half):
     """A server whose accept queue is full answers no connection: the budget holds."""
     with socket.socket() as hole:

@@ -16,8 +16,8 @@ from jinpy_cache_core import (
 )
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.keys import check_key, check_keys, check_prefix
-from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
-from jinpy_cache_core.slots import Slot, slot_of
+from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing, Standing
+from jinpy_cache_core.slots import EMPTY, Slot, slot_of
 from jinpy_cache_redis.assembly import Assembly
 from jinpy_cache_redis.config import RedisCacheConfig
 from jinpy_cache_redis.degrading import LOGGER, REFUSES, ErrorPolicy, Missing, Raising
@@ -393,20 +393,45 @@ class RedisCacheBackend(BaseBackend):
     def _update(self, key: str, decide: Decision[T]) -> T:
         return self._perform(self._operations.update(key, decide))
 
+    # A loader goes on without the server as reads do: it finds nothing, leads, and stores nothing.
+
+    def _peek(self, key: str) -> Slot:
+        try:
+            return slot_of(self._read(key), self._now())
+        except Exception as error:  # noqa: BLE001
+            return self._failed(error, CacheOperation.GET_OR_SET, key, EMPTY)
+
     async def _apeek(self, key: str) -> Slot:
-        return slot_of(await self._loading(key, self._operations.read(key)), self._now())
+        try:
+            return slot_of(await self._aperform(self._operations.read(key)), self._now())
+        except Exception as error:  # noqa: BLE001
+            return self._failed(error, CacheOperation.GET_OR_SET, key, EMPTY)
+
+    def _claim(self, key: str, claiming: Claiming) -> Claim:
+        try:
+            return self._update(key, claiming)
+        except Exception as error:  # noqa: BLE001
+            alone = Claim(Standing.LEAD, claiming.token)
+            return self._failed(error, CacheOperation.GET_OR_SET, key, alone)
 
     async def _aclaim(self, key: str, claiming: Claiming) -> Claim:
-        return await self._loading(key, self._operations.update(key, claiming))
+        try:
+            return await self._aperform(self._operations.update(key, claiming))
+        except Exception as error:  # noqa: BLE001
+            alone = Claim(Standing.LEAD, claiming.token)
+            return self._failed(error, CacheOperation.GET_OR_SET, key, alone)
+
+    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
+        try:
+            return self._update(key, settling)
+        except Exception as error:  # noqa: BLE001
+            return self._failed(error, CacheOperation.GET_OR_SET, key, False)
 
     async def _asettle(self, key: str, settling: Filling | Releasing) -> bool:
-        return await self._loading(key, self._operations.update(key, settling))
-
-    async def _loading(self, key: str, plan: Plan[T]) -> T:
         try:
-            return await self._aperform(plan)
+            return await self._aperform(self._operations.update(key, settling))
         except Exception as error:  # noqa: BLE001
-            self._raise_mapped(error, CacheOperation.GET_OR_SET, key)
+            return self._failed(error, CacheOperation.GET_OR_SET, key, False)
 
     def _scan(self, prefix: str) -> Iterator[str]:
         walk = self._walk(prefix)
