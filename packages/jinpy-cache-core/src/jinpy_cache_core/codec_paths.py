@@ -31,6 +31,7 @@ _PLAIN_HEADS: Final = bytes(
 )
 """By first byte, whether a payload can only be MessagePack: no integer, no envelope."""
 
+_INT64: Final = 2**63
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
 
 
@@ -73,24 +74,24 @@ def msgpack_encoder(serializer: MsgpackSerializer, limit: int) -> Encode:
     """Same as the general path, with the usual case in one frame: small plain data."""
     small = min(BIN8_ONLY, limit)
     checked = serializer.checked
-
-    def settle(_key: str, packed: tuple[Any, bytes]) -> bytes:
-        return checked(*packed)
-
-    settled = bounded(settle, limit)
-    rest = bounded(plain_encoder(serializer), limit)
+    dumps_rich = serializer.dumps_rich
+    packed = bounded(lambda _key, both: checked(*both), limit)
+    rich = bounded(lambda _key, value: dumps_rich(value), limit)
 
     def encode(key: str, value: Any) -> bytes:
-        if type(value) is not int:
-            try:
-                payload = packb(value, None, OPTIONS)
-            except TypeError:
-                pass
-            else:
-                if len(payload) <= small and BIN8 not in payload:
+        if type(value) is int:
+            if -_INT64 < value < _INT64:
+                payload = b"%d" % value
+                if len(payload) <= small:
                     return payload
-                return settled(key, (value, payload))
-        return rest(key, value)
+            return rich(key, value)
+        try:
+            payload = packb(value, None, OPTIONS)
+        except TypeError:
+            return rich(key, value)
+        if len(payload) <= small and BIN8 not in payload:
+            return payload
+        return packed(key, (value, payload))
 
     return encode
 
@@ -106,6 +107,10 @@ def msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
                 value, end = unpackb(PAIR + payload + END, ext_hook=hook)
                 if end == END_NUMBER:
                     return value
+            else:
+                number = parse_integer(payload)
+                if number is not None:
+                    return number
         except ValueError as error:
             unreadable(error, key)
         except IndexError:

@@ -16,6 +16,8 @@ MAX_DIGITS: Final = 4300
 _BOUND: Final = 10**MAX_DIGITS
 _CHUNK_DIGITS: Final = 600
 _CHUNK: Final = 10**_CHUNK_DIGITS
+_ZERO: Final = 0x30
+_MINUS: Final = 0x2D
 _CANONICAL: Final = re.compile(rb"0|-?[1-9][0-9]{0,%d}" % (MAX_DIGITS - 1)).fullmatch
 
 
@@ -49,11 +51,13 @@ def parse_integer(payload: bytes) -> int | None:
     Args:
         payload: What a store holds under a key; an envelope is never an integer.
     """
+    if payload.isdigit() and payload[0] != _ZERO and len(payload) <= _CHUNK_DIGITS:
+        return int(payload)
     if _CANONICAL(payload) is None:
         return None
     if len(payload) <= _CHUNK_DIGITS:
         return int(payload)
-    sign, digits = (-1, payload[1:]) if payload[0] == 0x2D else (1, payload)
+    sign, digits = (-1, payload[1:]) if payload[0] == _MINUS else (1, payload)
     head = len(digits) % _CHUNK_DIGITS
     number = int(digits[:head] or b"0")
     for start in range(head, len(digits), _CHUNK_DIGITS):

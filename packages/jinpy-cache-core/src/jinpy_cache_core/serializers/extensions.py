@@ -23,7 +23,7 @@ files. Text is ASCII where it can be, so that other languages read it without th
 
 import struct
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -102,6 +102,13 @@ def _moment(text: str, parse: Callable[[str], Moment]) -> Moment:
     return moment.replace(tzinfo=zone or moment.tzinfo, fold=fold)
 
 
+def _encode_datetime(moment: datetime) -> Ext:
+    zone = moment.tzinfo
+    usual = (zone is None or zone is UTC) and not moment.fold
+    text = moment.isoformat() if usual else _moment_text(moment)
+    return Ext(Tag.DATETIME, text.encode())
+
+
 def _int_bytes(number: int) -> bytes:
     return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
 
@@ -127,7 +134,7 @@ def encode_int(number: int) -> object:
 ENCODERS: Final[dict[type, Callable[[Any], object]]] = {
     bytearray: lambda value: Ext(Tag.BYTEARRAY, bytes(value)),
     complex: lambda value: Ext(Tag.COMPLEX, _COMPLEX.pack(value.real, value.imag)),
-    datetime: lambda value: Ext(Tag.DATETIME, _moment_text(value).encode()),
+    datetime: _encode_datetime,
     date: lambda value: Ext(Tag.DATE, value.isoformat().encode()),
     time: lambda value: Ext(Tag.TIME, _moment_text(value).encode()),
     timedelta: lambda value: Ext(
