@@ -113,7 +113,7 @@ def fork() -> Iterator[Callable[[Callable[[], object]], int]]:
         try:
             work()
             status = 0
-        except BaseException:  # noqa: BLE001 - the child must end here
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)

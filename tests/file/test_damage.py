@@ -26,7 +26,8 @@ def fill(directory: Path) -> Path:
 
 def used_bytes(whole: bytes) -> int:
     """Where the pages of a store end and its padding begins."""
-    return 4096 * (1 + max(struct.unpack_from("=Q", whole, page + 136)[0] for page in (0, 4096)))
+    last = max(struct.unpack_from("=Q", whole, page + 136)[0] for page in (0, 4096))
+    return 4096 * (last + 1)
 
 
 def assert_right_or_missing(cache: FileCacheBackend) -> int:

@@ -204,7 +204,7 @@ def test_forks_while_threads_are_at_work(make, fork):
                     assert cache.get(f"k{index}") == {"k": f"k{index}"}
                 cache.incr("n")
                 counted[number] += 1
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failed.append(error)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
@@ -267,7 +267,7 @@ def test_durability_of_the_strictest_counts(make):
     relaxed, strict = make(name="relaxed"), make(name="strict", durability="disk")
     strict.set("a", 1)
     relaxed.set("a", 2)
-    assert not relaxed._environment.current().flags()["sync"] is False
+    assert relaxed._environment.current().flags()["sync"] is not False
     assert (strict.get("a"), relaxed.get("a")) == (1, 2)
 
 
@@ -285,7 +285,7 @@ def test_closing_while_others_are_at_work(directory):
                 cache.get("a")
         except CacheClosedError:
             pass
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             failed.append(error)
 
     threads = [threading.Thread(target=work) for _ in range(4)]

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, overload
 
@@ -17,7 +17,7 @@ from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.envelope import NewerEnvelopeError
 from jinpy_cache_core.exceptions import CacheBackendError, CacheException
 from jinpy_cache_core.integers import check_amount, negated
-from jinpy_cache_core.keys import check_key
+from jinpy_cache_core.keys import check_key, check_keys
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.ttl import TTL
@@ -328,10 +328,14 @@ class FileCacheBackend(BaseBackend):
         except Exception as error:  # noqa: BLE001 - as in `reporting`
             self._raise_mapped(error, CacheOperation.INCR, key)
 
-    def _values_of(self, keys: list[str], default: object) -> dict[str, Any]:
-        values: dict[str, Any] = dict.fromkeys(keys, default)
+    @reporting(CacheOperation.GET_MANY)
+    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Read several values: see `BaseBackend.get_many`. All are of one instant."""
+        wanted = check_keys(keys)
+        payloads = self._opened()._store.read_many(wanted)
+        values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
-        for key, payload in zip(keys, self._store.read_many(keys), strict=True):
+        for key, payload in zip(wanted, payloads, strict=True):
             if payload is not None:
                 try:
                     value = decode(key, payload)

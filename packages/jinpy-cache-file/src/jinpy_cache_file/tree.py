@@ -257,8 +257,9 @@ class Tree:
 
     def store_all(self, writing: Writing, items: list[tuple[str, bytes]], seconds: float) -> None:
         """Store several payloads, some of them perhaps large."""
+        store, tree_key = self.store, self.space.tree_key
         for key, payload in items:
-            self.store(writing, key, self.space.tree_key(key), payload, seconds)
+            store(writing, key, tree_key(key), payload, seconds)
 
     def remove_all(self, writing: Writing, keys: list[str]) -> int:
         """Remove several entries and tell how many were live."""
