@@ -25,6 +25,8 @@ pytestmark = pytest.mark.usefixtures("dict_distribution")
 class TestDictBackend(BackendContract):
     """Four synchronous primitives over a dict are enough for every row."""
 
+    serializers = ("msgpack", "json")
+
     def make_backend(self, clock: FakeClock, **settings: Any) -> BaseBackend:
         """Build one from the class that the entry point names."""
         found = backend_class("dict")

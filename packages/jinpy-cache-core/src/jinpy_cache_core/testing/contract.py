@@ -5,10 +5,13 @@ from jinpy_cache_core.testing.rows.concurrency import ConcurrencyRows
 from jinpy_cache_core.testing.rows.counters import CounterRows
 from jinpy_cache_core.testing.rows.damage import DamageRows
 from jinpy_cache_core.testing.rows.entries import EntryRows
+from jinpy_cache_core.testing.rows.invalidation import InvalidationRows
 from jinpy_cache_core.testing.rows.keys import KeyRows, NamespaceRows
 from jinpy_cache_core.testing.rows.lifecycle import LifecycleRows
 from jinpy_cache_core.testing.rows.lifetimes import LifetimeRows
+from jinpy_cache_core.testing.rows.loading import LoadingRows
 from jinpy_cache_core.testing.rows.lockstep import LockstepRows
+from jinpy_cache_core.testing.rows.resilience import ResilienceRows
 from jinpy_cache_core.testing.rows.scanning import ScanRows
 from jinpy_cache_core.testing.rows.values import ValueRows
 
@@ -25,6 +28,9 @@ class BackendContract(
     DamageRows,
     LifecycleRows,
     ConcurrencyRows,
+    LoadingRows,
+    InvalidationRows,
+    ResilienceRows,
     LockstepRows,
 ):
     """Everything that the contract asks of a backend, as tests.

@@ -20,6 +20,7 @@ from jinpy_cache_core.serializers import SerializerSpec
 from jinpy_cache_core.testing import samples
 from jinpy_cache_core.testing.clock import FakeClock
 from jinpy_cache_core.testing.halves import Awaited, Half, new_runner
+from jinpy_cache_core.testing.threads import bounded
 
 SECRET = "a secret of the contract suite, long enough for every check of its length"  # noqa: S105
 """What signs pickles in the suite."""
@@ -169,9 +170,12 @@ class Harness:
         built: list[BaseBackend] = []
         yield built
         for backend in built:
-            if not backend.closed:
-                self.cleanup(backend)
-                backend.close()
+            bounded(lambda backend=backend: self._end(backend), patience=self.patience)  # type: ignore[misc]
+
+    def _end(self, backend: BaseBackend) -> None:
+        if not backend.closed:
+            self.cleanup(backend)
+            backend.close()
 
     @pytest.fixture
     def build(

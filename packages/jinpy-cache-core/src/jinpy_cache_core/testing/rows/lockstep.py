@@ -10,14 +10,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,  # pyright: ignore[reportUnknownVariableType]
 )
 
-from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.serializers import SerializerSpec
 from jinpy_cache_core.testing.clock import FakeClock
 from jinpy_cache_core.testing.harness import Harness, once
 from jinpy_cache_core.testing.samples import required, sample
 from jinpy_cache_core.testing.stateful import CacheMachine, Stage
 
-EXAMPLES_PER_PROFILE = 4
+EXAMPLES_PER_PROFILE = 2
 """One example here for so many of the active profile: each is a whole sequence of operations."""
 
 
@@ -60,10 +59,6 @@ class LockstepRows(Harness):
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
             ),
         )
-
-    def _end(self, backend: BaseBackend) -> None:
-        self.cleanup(backend)
-        backend.close()
 
 
 def _values(serializer: SerializerSpec) -> list[Any]:

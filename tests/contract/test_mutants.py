@@ -1,0 +1,90 @@
+"""The suite can fail: backends that are wrong in one way are noticed by the row that says so."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+MUTANTS = Path(__file__).parent / "mutants.py"
+
+
+def _expected() -> dict[str, tuple[str, ...]]:
+    """The rows that must fail for each mutant; importing them would load their Hypothesis profile."""
+    source = MUTANTS.read_text()
+    lockstep = re.search(r'^LOCKSTEP = "(\w+)"$', source, re.MULTILINE)
+    assert lockstep is not None
+    found = re.findall(r"^@noticed_by\(([^)]*)\)\nclass (\w+)", source, re.MULTILINE)
+    return {
+        name: tuple(
+            lockstep[1] if row == "LOCKSTEP" else row.strip('"')
+            for row in re.split(r",\s*", rows.strip().rstrip(","))
+            if not row.startswith("patience")
+        )
+        for rows, name in found
+    }
+
+
+EXPECTED = _expected()
+NOTICING = sorted({row for rows in EXPECTED.values() for row in rows})
+NAMESPACES = ["test_clear_leaves_other_namespaces_alone", "test_namespaces_never_meet"]
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    dict_distribution: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], list[str]]:
+    """What became of each row with each mutant: `(class, row) -> ["passed", "failed", ...]`."""
+    folder = tmp_path_factory.mktemp("mutants")
+    chosen = [f"{MUTANTS}::Test{name}::{row}" for name, rows in EXPECTED.items() for row in rows]
+    chosen += [f"{MUTANTS}::TestUnharmed::{row}" for row in NOTICING]
+    chosen += [f"{MUTANTS}::TestSharingUnharmed::{row}" for row in NAMESPACES]
+    report = folder / "report.xml"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--tb=no", "-c", os.devnull, f"--rootdir={folder}",
+         "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junit-xml={report}", *chosen],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(dict_distribution),
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert report.exists(), run.stdout + run.stderr
+    found: dict[tuple[str, str], list[str]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        row = (case.get("name") or "").partition("[")[0]
+        name = (case.get("classname") or "").rpartition(".")[2]
+        children = {child.tag for child in case}
+        outcome = next(
+            (tag for tag in ("error", "failure", "skipped") if tag in children), "passed"
+        )
+        found.setdefault((name, row), []).append(outcome)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name, row", [(name, row) for name, rows in EXPECTED.items() for row in rows]
+)
+def test_a_wrong_backend_is_noticed(
+    outcomes: dict[tuple[str, str], list[str]], name: str, row: str
+):
+    """The row fails for at least one half of a backend that is wrong in this way."""
+    assert "failure" in outcomes[f"Test{name}", row]
+
+
+def test_a_right_backend_passes_what_notices_the_wrong_ones(
+    outcomes: dict[tuple[str, str], list[str]],
+):
+    """Those rows fail because of the mutation alone."""
+    rows = [("TestUnharmed", row) for row in NOTICING]
+    rows += [("TestSharingUnharmed", row) for row in NAMESPACES]
+
+    assert {row: {"passed"} for row in rows} == {row: set(outcomes[row]) for row in rows}
