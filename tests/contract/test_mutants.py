@@ -13,7 +13,7 @@ MUTANTS = Path(__file__).parent / "mutants.py"
 
 
 def _expected() -> dict[str, tuple[str, ...]]:
-    """The rows that must fail for each mutant; importing them would load their Hypothesis profile."""
+    """The rows that must fail; importing the mutants would load their Hypothesis profile here."""
     source = MUTANTS.read_text()
     lockstep = re.search(r'^LOCKSTEP = "(\w+)"$', source, re.MULTILINE)
     assert lockstep is not None
