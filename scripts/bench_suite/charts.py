@@ -18,8 +18,17 @@ WIDTH = 760
 LABELS = 210
 FIGURES = 96
 ROW = 24
-OURS = ("Cache", "backend", "jinpy")
-"""What the names of our own contenders begin with."""
+OURS = {"Cache": "jinpy-cache", "backend": "jinpy-cache, backend"}
+"""What the names of our own contenders begin with, and what a reader of a chart sees instead."""
+
+OVERVIEW = (
+    ("memory", "get with ttl, hit"),
+    ("memory", "aget, hit"),
+    ("file", "get"),
+    ("file", "set"),
+    ("redis", "get"),
+)
+"""What the front page shows, as far as it was measured."""
 
 
 @attrs.frozen
@@ -41,7 +50,15 @@ class Bar:
     @property
     def ours(self) -> bool:
         """Whether it is one of ours."""
-        return self.name.startswith(OURS)
+        return self.name.startswith(tuple(OURS))
+
+    @property
+    def label(self) -> str:
+        """The name as it is shown."""
+        for name, shown in OURS.items():
+            if self.name.startswith(name):
+                return shown + self.name.removeprefix(name)
+        return self.name
 
 
 @attrs.frozen
@@ -63,13 +80,28 @@ def draw_all(measured: Path, folder: Path) -> list[Path]:
         What was drawn.
     """
     everything = json.loads(measured.read_text(encoding="utf-8"))
+    caption = f"{everything['date']}, {everything['machine']['summary']}"
+    found = {
+        name: panels(benchmark["measurements"])
+        for name, benchmark in everything["benchmarks"].items()
+    }
+    found["overview"] = overview(found)
     drawn: list[Path] = []
-    for name, benchmark in everything["benchmarks"].items():
+    for name, content in found.items():
         path = folder / f"bench-{name}.svg"
-        caption = f"{everything['date']}, {everything['machine']['summary']}"
-        path.write_text(draw(name, panels(benchmark["measurements"]), caption), encoding="utf-8")
+        path.write_text(draw(name, content, caption), encoding="utf-8")
         drawn.append(path)
     return drawn
+
+
+def overview(found: Mapping[str, Sequence[Panel]]) -> list[Panel]:
+    """The panels of the front page, each with the name of its benchmark."""
+    return [
+        attrs.evolve(panel, name=f"{name}: {scenario}")
+        for name, scenario in OVERVIEW
+        for panel in found.get(name, ())
+        if panel.name == scenario
+    ]
 
 
 def panels(measurements: Sequence[Mapping[str, Any]]) -> list[Panel]:
@@ -91,8 +123,9 @@ def draw(name: str, panels: Sequence[Panel], caption: str) -> str:
         panels: Its scenarios.
         caption: When and where it was measured.
     """
-    drawing = Drawing(WIDTH, f"{name}: time for one operation, shorter is better")
-    drawing.text(0, 18, f"{name}: time for one operation, shorter is better", kind="title")
+    title = f"{name.capitalize()}: time for one operation, shorter is better"
+    drawing = Drawing(WIDTH, title)
+    drawing.text(0, 18, title, kind="title")
     drawing.text(0, 37, caption, kind="quiet")
     y = 60.0
     for panel in panels:
@@ -109,7 +142,7 @@ def _draw_panel(drawing: Drawing, panel: Panel, top: float) -> float:
     scale = (WIDTH - LABELS - FIGURES) / longest
     for bar in panel.bars:
         middle = top + ROW / 2
-        drawing.text(LABELS - 10, middle + 4, bar.name, anchor="end")
+        drawing.text(LABELS - 10, middle + 4, bar.label, anchor="end")
         kind = "ours" if bar.ours else "theirs"
         drawing.bar(LABELS, top + 3, bar.middle * scale, ROW - 6, kind=kind)
         drawing.line(LABELS + bar.low * scale, middle, LABELS + bar.high * scale, middle)

@@ -38,7 +38,7 @@ def test_ours_are_told_apart(drawing: ET.Element):
 def test_every_name_and_figure_is_written(drawing: ET.Element):
     """Scenarios, contenders and medians can be read, special characters included."""
     words = [text.text for text in drawing.iter(f"{SVG}text")]
-    for expected in ("get", "dict & <co>", "20 ns", "Cache", "40 ns", "5 µs"):
+    for expected in ("get", "dict & <co>", "20 ns", "jinpy-cache", "40 ns", "5 µs"):
         assert expected in words
 
 
@@ -59,8 +59,9 @@ def test_each_benchmark_gets_its_picture(tmp_path: Path):
     measured = tmp_path / "benchmarks.json"
     measured.write_text(json.dumps(everything))
     names = [path.name for path in draw_all(measured, tmp_path)]
-    assert ["bench-memory.svg", "bench-file.svg"] == names
+    assert ["bench-memory.svg", "bench-file.svg", "bench-overview.svg"] == names
     assert "2026-01-31, a machine" in (tmp_path / "bench-file.svg").read_text()
+    assert "file: get" in (tmp_path / "bench-overview.svg").read_text()
 
 
 @pytest.mark.parametrize(
