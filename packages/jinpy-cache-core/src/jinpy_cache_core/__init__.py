@@ -12,6 +12,7 @@ from jinpy_cache_core.exceptions import (
     CacheConnectionError,
     CacheException,
     CacheKeyError,
+    CacheReentryError,
     CacheSerializationError,
     CacheTimeoutError,
     CacheValueError,
@@ -19,6 +20,11 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.facade import AsyncCacheClient, Cache, CacheClient
 from jinpy_cache_core.factory import CacheBackendFactory
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.loading.cached import AsyncCachedFunction, CachedFunction, cached
+from jinpy_cache_core.loading.context import FactoryContext, factory_context
+from jinpy_cache_core.loading.events import CacheEvent
+from jinpy_cache_core.loading.options import EntryOptions
+from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.manager import CacheManager, get_cache, get_cache_manager
 from jinpy_cache_core.manager_config import CacheManagerConfig
 from jinpy_cache_core.registry import backend_names, register_backend, unregister_backend
@@ -33,6 +39,7 @@ __all__ = [
     "UNCHANGED",
     "AsyncCacheClient",
     "AsyncCacheInterface",
+    "AsyncCachedFunction",
     "BaseBackend",
     "BaseCacheBackendConfig",
     "Cache",
@@ -44,22 +51,30 @@ __all__ = [
     "CacheConfigurationError",
     "CacheConnectionError",
     "CacheErrorType",
+    "CacheEvent",
     "CacheException",
     "CacheInterface",
     "CacheKeyError",
     "CacheManager",
     "CacheManagerConfig",
     "CacheOperation",
+    "CacheReentryError",
     "CacheSerializationError",
+    "CacheStatistics",
     "CacheTimeoutError",
     "CacheValueError",
+    "CachedFunction",
     "Change",
     "Clock",
     "Decision",
+    "EntryOptions",
+    "FactoryContext",
     "Record",
     "Secret",
     "Serializer",
     "backend_names",
+    "cached",
+    "factory_context",
     "get_cache",
     "get_cache_manager",
     "register_backend",

@@ -1,0 +1,118 @@
+"""The function that a decorated one becomes, made to its measure.
+
+A hit should cost little more than the lookup itself. So for a function with plain parameters the
+wrapper is written as source with exactly these parameters, as `attrs` and `namedtuple` write
+theirs: no packing of arguments, no loop over them, and a key that is one f-string while they are of
+types whose `repr` is quick and exact. Everything else takes the general way.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from jinpy_cache_core.loading.keying import LONGEST, Keying
+from jinpy_cache_core.loading.sites import Site
+from jinpy_cache_core.sentinels import MISSING
+
+_MOST_PARAMETERS: Final = 8
+
+_SOURCE: Final = """
+def make(_jp_site, _jp_missing, _jp_make, _jp_load, {defaults}):
+    {define} wrapper({parameters}):
+        if {quick}:
+            _jp_key = f"{prefix}{fields})"
+            if len(_jp_key) > {longest}:
+                _jp_key = _jp_make({names})
+        else:
+            _jp_key = _jp_make({names})
+        _jp_value = {get}(_jp_key, _jp_missing)
+        if _jp_value is not _jp_missing:
+            return _jp_value
+        return {load}(_jp_key, ({tuple}), {{}})
+
+    return wrapper
+"""
+
+Load = Callable[[str, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def wrapper_of(
+    function: Callable[..., Any], keying: Keying, site: Site, load: Load, *, is_async: bool
+) -> Callable[..., Any]:
+    """A function that looks its arguments up, and calls `load` for what is not there.
+
+    Args:
+        function: What is decorated.
+        keying: How its keys are made.
+        site: Its cache.
+        load: Takes key, args and kwargs; a coroutine function if `is_async`.
+        is_async: Whether the wrapper is to be a coroutine function.
+    """
+    parameters = inspect.signature(function).parameters
+    names = keying.names
+    fits = names is not None and len(names) <= _MOST_PARAMETERS
+    if fits and names is not None and not any(name.startswith("_jp_") for name in names):
+        return _written(keying, names, parameters, site, load, is_async=is_async)
+    return _general_async(keying, site, load) if is_async else _general(keying, site, load)
+
+
+def _written(
+    keying: Keying,
+    names: tuple[str, ...],
+    parameters: Any,
+    site: Site,
+    load: Load,
+    *,
+    is_async: bool,
+) -> Callable[..., Any]:
+    defaults = {
+        f"_jp_default_{index}": parameters[name].default
+        for index, name in enumerate(names)
+        if parameters[name].default is not inspect.Parameter.empty
+    }
+    declared = [
+        f"{name}=_jp_default_{index}" if f"_jp_default_{index}" in defaults else name
+        for index, name in enumerate(names)
+    ]
+    source = _SOURCE.format(
+        define="async def" if is_async else "def",
+        defaults=", ".join(defaults),
+        parameters=", ".join(declared),
+        quick=" and ".join(
+            f"((_jp_kind := type({name})) is int or _jp_kind is str)" for name in names
+        )
+        or "True",
+        prefix=keying.prefix,
+        fields=", ".join(f"{{{name}!r}}" for name in names),
+        longest=LONGEST,
+        names=", ".join(names),
+        tuple="".join(f"{name}, " for name in names),
+        get="await _jp_site.aget" if is_async else "_jp_site.get",
+        load="await _jp_load" if is_async else "_jp_load",
+    )
+    space: dict[str, Any] = {}
+    exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
+    made: Callable[..., Any] = space["make"](site, MISSING, keying.make, load, **defaults)
+    return made
+
+
+def _general(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+    make = keying.make
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make(*args, **kwargs)
+        value = site.get(key, MISSING)
+        return load(key, args, kwargs) if value is MISSING else value
+
+    return wrapper
+
+
+def _general_async(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+    make = keying.make
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make(*args, **kwargs)
+        value = await site.aget(key, MISSING)
+        return await load(key, args, kwargs) if value is MISSING else value
+
+    return wrapper
