@@ -99,13 +99,15 @@ class CacheException(Exception):  # noqa: N818 - the published name
         return f"{self.message} [{', '.join(context)}]" if context else self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuilt, (type(self), self.message, dict(self.__dict__)))
+        # Where OSError is a parent, errno is kept by it and not in the dict.
+        return (_rebuilt, (type(self), self.message, {**self.__dict__, "errno": self.errno}))
 
 
 def _rebuilt(kind: type[CacheException], message: str, state: dict[str, object]) -> CacheException:
     """Undo `CacheException.__reduce__`, so that errors cross process boundaries whole."""
     error = kind(message)
-    error.__dict__.update(state)
+    for name, value in state.items():
+        setattr(error, name, value)
     return error
 
 
