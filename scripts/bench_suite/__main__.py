@@ -1,6 +1,8 @@
 """Measure a backend beside its peers: `scripts/bench memory`.
 
-`all` runs every benchmark and writes one JSON file, `plot` draws charts of that file.
+`all` runs every benchmark and writes one JSON file; `plot` draws charts of that file and brings
+the site's page up to date. `hit-ratio`
+plays recorded traces through our memory backend and its peers and draws a chart of its own.
 """
 
 import argparse
@@ -17,22 +19,44 @@ import bench_suite
 from bench_suite.charts import draw_all
 from bench_suite.everything import measure_all
 from bench_suite.measuring import Suite, measure
+from bench_suite.page import write_page
 from bench_suite.reporting import as_json, judge, medians, table
 
 MEASURED = Path(__file__).parents[2] / "docs" / "assets" / "benchmarks.json"
 """Where `all` writes and `plot` reads unless told otherwise; the charts are put beside it."""
+
+PAGE = MEASURED.parents[1] / "benchmarks.md"
+"""The page that shows the charts."""
 
 
 def main() -> int:
     """Measure, print, and return 1 if a promise is broken."""
     arguments = _parser().parse_args()
     if arguments.name == "plot":
-        for path in draw_all(arguments.json or MEASURED, MEASURED.parent):
-            print(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
-        return 0
+        return _plot(arguments.json or MEASURED)
+    if arguments.name == "hit-ratio":
+        return _compare_hits(arguments)
     if arguments.name == "all":
         return _measure_all(arguments)
     return _measure_one(arguments)
+
+
+def _compare_hits(arguments: argparse.Namespace) -> int:
+    if arguments.traces is None:
+        print("hit-ratio needs --traces DIR: a folder of *.gz and *.xz traces.", file=sys.stderr)
+        return 2
+    hit_ratio = importlib.import_module("bench_suite.hit_ratio")
+    picture = MEASURED.with_name("bench-hit-ratio.svg")
+    status: int = hit_ratio.compare(arguments.traces, arguments.json, picture)
+    return status
+
+
+def _plot(measured: Path) -> int:
+    for path in draw_all(measured, MEASURED.parent):
+        print(path)
+    write_page(measured, PAGE)
+    print(PAGE)
+    return 0
 
 
 def _measure_all(arguments: argparse.Namespace) -> int:
@@ -69,10 +93,15 @@ def _measure_one(arguments: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("name", choices=[*_benchmarks(), "all", "plot"], help="what to do")
+    parser.add_argument(
+        "name", choices=[*_benchmarks(), "hit-ratio", "all", "plot"], help="what to do"
+    )
     parser.add_argument("--rounds", type=int, default=21, help="how often each contender is timed")
     parser.add_argument(
         "--seconds", type=float, default=0.02, help="about how long it works each time"
+    )
+    parser.add_argument(
+        "--traces", type=Path, metavar="DIR", help="what hit-ratio plays: *.gz and *.xz files"
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write, or read, every figure there"

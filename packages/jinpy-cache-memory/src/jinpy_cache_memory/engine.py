@@ -58,6 +58,10 @@ from jinpy_cache_memory.eviction.policy import EvictionPolicy
 from jinpy_cache_memory.wheel import TimerWheel
 
 NEVER: Final = math.inf
+
+UNREACHED: Final = 1e300
+"""Later than any deadline but `NEVER`; a literal, which compiled code compares with at no cost."""
+
 LONGEST: Final = 100 * 365.25 * 24 * 3600
 """A ttl above a century in seconds is left to the general path, which makes it never."""
 
@@ -155,8 +159,8 @@ class Engine:
 
     # -- The hot operations: everything unusual is left to the general path ----------------------
 
-    def get(self, key: Any, default: object = None, *, type: Any = None) -> Any:
-        """`MemoryCacheBackend.get`."""
+    def get(self, key: Any, default: object = None, type: Any = None) -> Any:
+        """`MemoryCacheBackend.get`; a keyword-only `type` would cost each compiled call."""
         try:
             entry = self._entries.get(key)
         except TypeError:  # unhashable
@@ -165,7 +169,7 @@ class Engine:
             if self._closed or not _is_surely_a_key(key):
                 return self._odd_get(key, default, type)
             return default
-        if entry.deadline != NEVER and self._now() >= entry.deadline:
+        if entry.deadline < UNREACHED and self._now() >= entry.deadline:
             self._reclaim(entry)
             return default
         entry.hits += 1
