@@ -65,7 +65,7 @@ def test_a_store_cut_at_any_length_is_set_aside(directory, caplog):
 
 
 def test_setting_aside_is_logged_once_and_keeps_one_copy(directory, caplog):
-    """The newest damaged store is kept for whoever wants to look; disks are not filled with them."""
+    """The newest damaged store is kept for whoever wants to look; no disk is filled with them."""
     for _ in range(3):
         data = fill(directory)
         os.truncate(data, 5000)

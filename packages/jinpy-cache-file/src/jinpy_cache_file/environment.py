@@ -319,6 +319,7 @@ class Environment:
         try:
             opened.reader_check()
             _check_format(opened, self.path)
+            data.chmod(directories.FILE_MODE)
         except BaseException:
             opened.close()
             raise
@@ -339,7 +340,6 @@ class Environment:
     def _make_files(self, data: Path) -> None:
         descriptor = directories.open_own(data)
         try:
-            os.fchmod(descriptor, directories.FILE_MODE)
             pad(descriptor)
         finally:
             os.close(descriptor)

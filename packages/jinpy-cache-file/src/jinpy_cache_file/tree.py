@@ -166,8 +166,11 @@ class Tree:
                 self.remove(writing, tree_key, stored, head)
             return result
         kind, body = INLINE, change.payload
-        if stored is not None and head is not None and current is not None and (
-            body is current.payload
+        if (
+            stored is not None
+            and head is not None
+            and current is not None
+            and (body is current.payload)
         ):
             kind, body = head[2], stored[body_start(tree_key, stored) :]
         elif publication is not None:
@@ -187,9 +190,7 @@ class Tree:
             self._overwrite(writing, tree_key, stored, head, kind, body, change.deadline)
         return result
 
-    def _current(
-        self, tree_key: bytes, stored: bytes, head: Head, *, whole: bool
-    ) -> Record | None:
+    def _current(self, tree_key: bytes, stored: bytes, head: Head, *, whole: bool) -> Record | None:
         """What a decision sees of a live record."""
         if is_in_file(head[2]) and (whole or head[2] & LAYERED):
             payload = self.files.read(tree_key, reference_of(tree_key, stored))
