@@ -60,6 +60,14 @@ class Point:
     x: int
 
 
+def deep_tuple() -> object:
+    """A tuple in a tuple in a tuple."""
+    nested: object = ()
+    for _ in range(100_000):
+        nested = (nested,)
+    return nested
+
+
 def restore(value: object) -> object:
     """What a read gives for a stored value."""
     stored, thaw = NATIVE.freeze(value)
@@ -186,7 +194,15 @@ def test_every_value_comes_back_exactly(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [looped_list, deep_list, lambda: (deep_list(),), lambda: {"a": looped_list()}]
+    "make",
+    [
+        looped_list,
+        deep_list,
+        deep_tuple,
+        lambda: [deep_tuple()],
+        lambda: (deep_list(),),
+        lambda: {"a": looped_list()},
+    ],
 )
 def test_no_depth_overflows(make: Any) -> None:
     """Circular and very deep values end in the documented error."""
@@ -237,6 +253,15 @@ def test_any_serializer_can_freeze(spec: str) -> None:
     assert thaw is not None
     assert {"a": [1]} == thaw(stored)
     assert spec in repr(freezer)
+
+
+def test_its_bytes_are_pickles() -> None:
+    """Where an in-process store needs bytes, every picklable value has some."""
+    assert same([Pair(1)], NATIVE.loads(NATIVE.dumps([Pair(1)])))
+    assert ("<NativeSerializer>", "<ReferenceSerializer>") == (
+        repr(NATIVE),
+        repr(ReferenceSerializer()),
+    )
 
 
 def test_counters_stay_numbers() -> None:

@@ -6,6 +6,7 @@ import decimal
 import enum
 import pathlib
 import sys
+import typing
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import (
@@ -31,6 +32,7 @@ from jinpy_cache_core.serializers import (
     TypeRegistry,
     structure_as,
 )
+from jinpy_cache_core.serializers.plans import CustomPlan
 from jinpy_cache_core.testing.samples import same
 
 MSGPACK = MsgpackSerializer(TypeRegistry())
@@ -76,6 +78,7 @@ class Fixed:
     """Its annotation says more than the type."""
 
     x: Final[int]
+    y: Annotated[int, ["not hashable"]] = 1
 
 
 class Colour(enum.Enum):
@@ -138,6 +141,8 @@ FITTING: list[tuple[Any, Any]] = [
     ((1, "x"), tuple[int, str]),
     ((1, 2, 3), tuple[int, ...]),
     ((), tuple[()]),
+    ((1, "x"), typing.Tuple),  # noqa: UP006
+    ([1, "x"], typing.List),  # noqa: UP006
     (None, int | None),
     (1, Optional[int]),  # noqa: UP045 - both spellings are in use
     ("x", Union[int, str]),  # noqa: UP007
@@ -207,6 +212,7 @@ MISFITS: list[tuple[Any, Any, str]] = [
     ((1, 2), list[int], "a tuple where"),
     ([1, 2], tuple[int, int], "a list where"),
     ((1, 2), tuple[int, int, int], "a tuple where"),
+    ((1,), tuple[()], "a tuple where"),
     ((1, "2"), tuple[int, ...], r"a str at \$\[1\]"),
     ([1], set[int], "a list where"),
     ({1}, list, "a set where list is wanted"),
@@ -234,6 +240,8 @@ MISFITS: list[tuple[Any, Any, str]] = [
     ((1, 2), Pair, "a tuple where .*Pair is wanted"),
     ("x", uuid.UUID, "a str where uuid.UUID is wanted"),
     ([], Exception, "a list where Exception is wanted"),
+    (User("Ada"), Literal[Colour.RED], "User where"),
+    (1.5, Colour | User, "a float where"),
     ("x", pathlib.Path, r"a str where pathlib\..*Path is wanted"),
     (1, Level, "an int where .*Level is wanted"),
     ("1", Level, "a str where .*Level is wanted"),
@@ -319,6 +327,19 @@ def test_an_impossible_annotation_is_an_error() -> None:
     """What is no type at all ends in the documented error, not in another library's."""
     with pytest.raises(CacheSerializationError, match="does not fit type=5"):
         structure_as(1, 5)
+
+
+@pytest.mark.parametrize("kind", [User, Colour, uuid.UUID, dict, list[Any]])
+def test_a_registered_class_of_another_kind_does_not_fit(kind: Any) -> None:
+    """What is registered is known by name, and still has to be of the type that was asked for."""
+    registry = TypeRegistry()
+    serializer = MsgpackSerializer(registry)
+    registry.register(CustomPlan(Pair, "app.Pair", tuple, Pair._make))
+    payload = serializer.dumps(Pair(1, 2))
+    assert Pair(1, 2) == serializer.loads_as(payload, Pair)
+    assert Pair(1, 2) == serializer.loads_as(payload, tuple)
+    with pytest.raises(CacheSerializationError, match=r"Pair where"):
+        serializer.loads_as(payload, kind)
 
 
 @attrs.frozen

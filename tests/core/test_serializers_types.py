@@ -5,7 +5,9 @@ import datetime as dt
 import decimal
 import enum
 import functools
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -435,6 +437,20 @@ def test_register_type_decorates(allowed: Any) -> None:
     assert b"app.Other" in serializer.dumps(Named(2))
 
 
+def test_register_type_decorates_with_arguments() -> None:
+    """`@register_type(name=...)` gives the class back."""
+
+    @register_type(name="app.Decorated")
+    @attrs.define
+    class Decorated:
+        x: int
+
+    try:
+        assert Decorated(1) == MsgpackSerializer().loads(MsgpackSerializer().dumps(Decorated(1)))
+    finally:
+        TYPES.unregister(Decorated)
+
+
 def test_registering_again_changes_nothing(allowed: Any) -> None:
     """The same class may be registered twice, as a module that is imported twice does."""
     assert allowed(User) is allowed(User) is User
@@ -562,3 +578,16 @@ def test_threads_register_and_store_at_once(registry: TypeRegistry) -> None:
         thread.join()
     assert [] == failures
     assert all(registry.named(f"app.Record{number}") is not None for number in range(200))
+
+
+def test_classes_made_on_the_fly_are_forgotten(registry: TypeRegistry) -> None:
+    """A process that makes classes without end does not keep each for ever."""
+    serializer = MsgpackSerializer(registry)
+    first = version("First", x=attrs.field())
+    reference = weakref.ref(first)
+    serializer.dumps(first(1))
+    del first
+    for number in range(1100):
+        serializer.dumps(version(f"Record{number}", x=attrs.field())(1))
+    gc.collect()
+    assert reference() is None

@@ -1,6 +1,7 @@
 """What an annotation asks for: which kind of type it is, and what its parts are."""
 
 import dataclasses
+import typing
 from collections import abc
 from enum import Enum
 from types import NoneType, UnionType
@@ -74,8 +75,8 @@ def field_types(wanted: Any, origin: type) -> dict[str, Any]:
 
 
 def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:
-    if annotation in arguments:
-        return arguments[annotation]
+    if isinstance(annotation, TypeVar):
+        return arguments.get(annotation, Any)
     parameters = getattr(annotation, "__parameters__", ())
     if not parameters or isinstance(annotation, type):
         return annotation
@@ -141,8 +142,8 @@ def is_iterable(wanted: Any) -> bool:
 
 
 def is_tuple(wanted: Any) -> bool:
-    """Whether it is a tuple of any shape."""
-    return origin_of(wanted) is tuple
+    """Whether it is a tuple and says of what, be it of nothing."""
+    return get_origin(wanted) is tuple and wanted is not typing.Tuple  # noqa: UP006
 
 
 def is_leaf(wanted: Any) -> bool:

@@ -81,12 +81,12 @@ def iterable_hook(hook_for: HookFor, wanted: Any) -> Hook:
 def tuple_hook(hook_for: HookFor, wanted: Any) -> Hook:
     """Takes a tuple of the annotated length, or of any."""
     types = get_args(wanted)
-    endless = not types or types[-1] is Ellipsis
+    endless = types[-1:] == (Ellipsis,)
 
     def items(value: Any, _: Any) -> Any:
         if tuple not in type(value).__mro__:
             raise mismatch(value, wanted)
-        wanted_types = (types[:1] or (Any,)) * len(value) if endless else types
+        wanted_types = types[:1] * len(value) if endless else types
         if len(value) != len(wanted_types):
             raise mismatch(value, wanted)
         hook = hook_for

@@ -78,7 +78,10 @@ def is_immutable(value: object) -> bool:
     if kind in _IMMUTABLE_ITEMS:
         return True
     if kind is tuple or kind is frozenset:
-        return all(is_immutable(item) for item in value)  # type: ignore[attr-defined]
+        for item in value:  # type: ignore[attr-defined]  # noqa: SIM110 - all() would recurse in C
+            if not is_immutable(item):  # pyright: ignore[reportUnknownArgumentType]
+                return False
+        return True
     return isinstance(value, Enum)
 
 

@@ -7,7 +7,7 @@ JSON holds it (a dict, a member's value) becomes an attrs class, a dataclass or 
 
 from collections.abc import Callable
 from enum import Enum
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -73,7 +73,6 @@ class Structurer:
             (is_class, self._class_hook),
             (is_open, self._open_hook),
             (is_leaf, leaf_hook),
-            (is_annotated, self._annotated_hook),
             (is_mapping, partial(mapping_hook, hook_for)),
             (is_iterable, partial(iterable_hook, hook_for)),
             (is_tuple, partial(tuple_hook, hook_for)),
@@ -117,6 +116,10 @@ class Structurer:
         raise CacheSerializationError(message) from None
 
     def _hook_for(self, wanted: Any) -> Hook:
+        if is_annotated(wanted):
+            bare = get_args(wanted)[0]
+            inner = self._hook_for(bare)
+            return lambda value, _: inner(value, bare)
         hook: Hook = self._converter.get_structure_hook(wanted)
         return hook
 
@@ -143,10 +146,6 @@ class Structurer:
         if is_enum(wanted):
             return self._member(wanted, value)
         return self._class_hook(wanted)(value, wanted)
-
-    def _annotated_hook(self, wanted: Any) -> Hook:
-        bare = get_args(wanted)[0]
-        return lambda value, _: self._hook_for(bare)(value, bare)
 
     def _open_hook(self, _wanted: Any) -> Hook:
         return lambda value, _: self._resolved(value)
@@ -216,35 +215,49 @@ class Structurer:
 
     def _record_hook(self, wanted: Any) -> Hook:
         origin = origin_of(wanted)
+        # Only once a value is read is every class defined that an annotation may name.
+        types = cache(partial(field_types, wanted, origin))
+        arguments = cache(partial(init_arguments, origin))
 
         def record(value: Any, _: Any) -> Any:
             if isinstance(value, origin):
                 return value
             if isinstance(value, Unresolved):
-                return self._restored(value, wanted, origin)
+                return self._restored(value, wanted, origin, types)
             if type(value) is dict:
-                return self._made(value, wanted, origin)  # pyright: ignore[reportUnknownArgumentType]
+                return self._made(value, wanted, arguments(), types())  # pyright: ignore[reportUnknownArgumentType]
             raise mismatch(value, wanted)
 
         return record
 
-    def _made(self, stored: dict[Any, Any], wanted: Any, origin: type) -> object:
+    def _made(
+        self,
+        stored: dict[Any, Any],
+        wanted: Any,
+        arguments: dict[str, tuple[str, bool]],
+        types: dict[str, Any],
+    ) -> object:
         """A new instance from plain data, through its `__init__`."""
-        arguments = init_arguments(origin)
         required = (name for name, (_, needed) in arguments.items() if needed)
         check_names(stored, arguments, required, wanted)
-        content = fields(self._hook_for, stored, field_types(wanted, origin))
-        return origin(**{arguments[name][0]: item for name, item in content.items()})
+        content = fields(self._hook_for, stored, types)
+        return origin_of(wanted)(**{arguments[name][0]: item for name, item in content.items()})
 
-    def _restored(self, stored: Unresolved, wanted: Any, origin: type) -> object:
+    def _restored(
+        self,
+        stored: Unresolved,
+        wanted: Any,
+        origin: type,
+        types: Callable[[], dict[str, Any]],
+    ) -> object:
+        """The instance that was stored, without its `__init__`."""
         plan = self._registry.plan_for(origin)
-        if not isinstance(plan, RecordPlan) or stored.tag != Tag.RECORD or stored.name != plan.name:
-            value = self._known(stored)
-            if isinstance(value, origin):
-                return value
-            raise mismatch(stored, wanted)
-        types = field_types(wanted, origin)
-        return plan.together(fields(self._hook_for, stored.content, types))
+        if isinstance(plan, RecordPlan) and stored.tag == Tag.RECORD and stored.name == plan.name:
+            return plan.together(fields(self._hook_for, stored.content, types()))
+        value = self._known(stored)
+        if isinstance(value, origin):
+            return value
+        raise mismatch(stored, wanted)
 
 
 def _unchanged(value: Any) -> Any:
