@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench_suite.charts import draw, draw_all, duration, panels
+from bench_suite.page import MARKER, write_page
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -71,3 +72,41 @@ def test_each_benchmark_gets_its_picture(tmp_path: Path):
 def test_durations_have_the_unit_that_suits_them(nanoseconds: float, words: str):
     """Three digits, and no unit too small."""
     assert words == duration(nanoseconds)
+
+
+def test_the_page_says_who_is_faster_and_which_promise_is_missed(tmp_path: Path):
+    """Everything below the marker comes from the measurements; what stands above it stays."""
+    limit = {"scenario": "get", "contender": "Cache", "reference": "dict & <co>", "at_most": 1.5}
+    everything = {
+        "date": "2026-01-31",
+        "machine": {"summary": "a machine"},
+        "distributions": {"redis": "8.1.0"},
+        "benchmarks": {
+            "memory": {
+                "measurements": MEASUREMENTS,
+                "limits": [{**limit, "ratio": 2.0, "holds": False}],
+            }
+        },
+    }
+    measured, page = tmp_path / "benchmarks.json", tmp_path / "benchmarks.md"
+    measured.write_text(json.dumps(everything))
+    page.write_text(f"# Benchmarks\n\n{MARKER}\nold figures\n")
+
+    write_page(measured, page)
+    written = page.read_text()
+
+    assert written.startswith("# Benchmarks\n")
+    assert "old figures" not in written
+    assert "2026-01-31: a machine. Versions: redis 8.1.0." in written
+    assert "| get | 40 ns | dict & <co> 0.50x |  |" in written
+    assert "| get: Cache / dict & <co> | 1.5 | 2.00 | **missed** |" in written
+
+
+def test_a_page_without_the_marker_is_left_alone(tmp_path: Path):
+    """A person's text is never overwritten."""
+    measured, page = tmp_path / "benchmarks.json", tmp_path / "benchmarks.md"
+    measured.write_text("{}")
+    page.write_text("mine")
+    with pytest.raises(ValueError, match="does not hold the line"):
+        write_page(measured, page)
+    assert "mine" == page.read_text()

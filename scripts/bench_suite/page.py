@@ -1,0 +1,80 @@
+"""The page of the site that shows what was measured, kept true to the file of measurements.
+
+What a person wrote stays; everything below the marker is written anew by `scripts/bench plot`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench_suite.charts import Bar, Panel, duration, panels
+
+MARKER = "<!-- Below this line `scripts/bench plot` writes. -->"
+
+PACKAGES = (
+    *("aiocache", "cachebox", "cachetools", "cashews", "Django", "diskcache", "dogpile.cache"),
+    *("hiredis", "lmdb", "moka-py", "ormsgpack", "redis", "theine"),
+)
+"""Whose versions a reader wants to know."""
+
+
+def write_page(measured: Path, page: Path) -> None:
+    """Replace what the page says about measurements.
+
+    Args:
+        measured: The JSON file that `scripts/bench all` wrote.
+        page: A Markdown file with the marker in it.
+    """
+    everything = json.loads(measured.read_text(encoding="utf-8"))
+    written, marker, _ = page.read_text(encoding="utf-8").partition(MARKER)
+    if not marker:
+        message = f"{page} does not hold the line {MARKER!r}, below which measurements belong."
+        raise ValueError(message)
+    page.write_text("\n".join([written + marker, *_lines(everything)]) + "\n", encoding="utf-8")
+
+
+def _lines(everything: Mapping[str, Any]) -> Iterator[str]:
+    machine = everything["machine"]
+    yield ""
+    yield f"Measured on {everything['date']}: {machine['summary']}. {_versions(everything)}"
+    for name, benchmark in everything["benchmarks"].items():
+        found = panels(benchmark["measurements"])
+        yield f"\n## {name.replace('_', ' ').capitalize()}\n"
+        yield f"![Bars that compare the contenders](assets/bench-{name}.svg){{ .chart }}"
+        yield "\n| operation | jinpy-cache | faster | slower |\n|---|---|---|---|"
+        for panel in found:
+            yield _comparison(panel)
+        if benchmark["limits"]:
+            yield "\n| what must hold | limit | measured | |\n|---|---|---|---|"
+            for limit in benchmark["limits"]:
+                yield _promise(limit)
+
+
+def _versions(everything: Mapping[str, Any]) -> str:
+    installed = {name.lower(): version for name, version in everything["distributions"].items()}
+    known = (f"{one} {installed[one.lower()]}" for one in PACKAGES if one.lower() in installed)
+    return f"Versions: {', '.join(known)}."
+
+
+def _comparison(panel: Panel) -> str:
+    """Our median, and who took less and who took more, each as a multiple of ours."""
+    ours = next((bar for bar in panel.bars if bar.ours and bar.name != "backend"), None)
+    ours = ours or next(bar for bar in panel.bars if bar.ours)
+    others = [bar for bar in panel.bars if not bar.ours]
+    faster = [bar for bar in others if bar.middle < ours.middle]
+    slower = [bar for bar in others if bar.middle >= ours.middle]
+    shown = (panel.name, duration(ours.middle), _multiples(faster, ours), _multiples(slower, ours))
+    return f"| {' | '.join(shown)} |"
+
+
+def _multiples(bars: Sequence[Bar], ours: Bar) -> str:
+    ordered = sorted(bars, key=lambda bar: bar.middle)
+    return ", ".join(f"{bar.name} {bar.middle / ours.middle:.2f}x" for bar in ordered)
+
+
+def _promise(limit: Mapping[str, Any]) -> str:
+    name, ours, theirs = limit["scenario"], limit["contender"], limit["reference"]
+    word = "holds" if limit["holds"] else "**missed**"
+    at_most = f"{limit['at_most']:.3g}"
+    return f"| {name}: {ours} / {theirs} | {at_most} | {limit['ratio']:.2f} | {word} |"
