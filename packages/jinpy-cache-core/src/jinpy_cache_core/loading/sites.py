@@ -61,14 +61,16 @@ class Site(_Facade):
         self._hits = itertools.count() if counting else None
         self._misses = itertools.count()
 
-    def _bind(self, name: str) -> Any:
-        super()._bind(name)
-        backend = self.backend
+    def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        backend = self._bound()
+        ways: dict[str, Any] = {"get": backend.get, "aget": backend.aget}
         if not self._policy(backend).plain_hits:
-            self.__dict__.update(get=_never, aget=_anever)
+            ways = {"get": _never, "aget": _anever}
         elif self._kind is not None or self._hits is not None:
-            self.__dict__.update(get=self._typed(backend), aget=self._atyped(backend))
-        return self.__dict__[name]
+            ways = {"get": self._typed(backend), "aget": self._atyped(backend)}
+        if self.__dict__.get("get") == backend.get:  # not unbound again meanwhile
+            self.__dict__.update(ways)
+        return ways[name](*args, **kwargs)
 
     def _policy(self, backend: BaseBackend) -> Policy:
         return backend._policy(None, self._options, {})

@@ -1,0 +1,288 @@
+"""The pure decisions: what a slot holds, who leads, what is stored, when it is renewed."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jinpy_cache_core import CacheConfigurationError, CacheValueError, EntryOptions, Record
+from jinpy_cache_core.decisions import live, touching
+from jinpy_cache_core.envelope import Envelope
+from jinpy_cache_core.loading.background import Background
+from jinpy_cache_core.loading.freshness import early_by, is_due, shortened
+from jinpy_cache_core.loading.leases import Claiming, Filling, Reason, Releasing, Standing
+from jinpy_cache_core.loading.options import NO_OPTIONS, Policy, policy_of, to_options
+from jinpy_cache_core.loading.plans import Patience, pauses
+from jinpy_cache_core.records import UNCHANGED
+from jinpy_cache_core.slots import EMPTY, Held, Lease, Slot, slot_of
+
+MOMENTS = st.integers(0, 10_000).map(float)
+SPANS = st.integers(1, 5_000).map(float)
+CHANCES = st.floats(0, 1, exclude_max=True)
+PAYLOADS = st.sampled_from(
+    [b"", b"1", b"value", Envelope(payload=b"1").pack(), b"\xc1", b"\xc1\x01\x01"]
+)
+TOKENS = st.sampled_from([bytes([n]) * 16 for n in range(3)])
+HELD = st.builds(
+    Held,
+    PAYLOADS,
+    MOMENTS | st.just(math.inf),
+    st.just(0.0) | SPANS,
+    st.none() | MOMENTS,
+).map(lambda held: held if held.start is None else Held(*_args(held), held.start, 1.5))
+LEASES = st.builds(Lease, TOKENS, MOMENTS)
+SLOTS = st.builds(Slot, st.none() | HELD, st.none() | LEASES)
+
+
+def _args(held):
+    return held.payload, held.soft_deadline, held.grace
+
+
+@given(SLOTS, MOMENTS)
+def test_a_slot_is_read_as_it_was_written(slot, now):
+    """Packing into a record and reading it back changes nothing that still means something."""
+    record = slot.record()
+
+    read = slot_of(record, now)
+
+    if record is not None and now < record.deadline:
+        assert slot.at(now) == read
+    else:
+        assert EMPTY == read
+
+
+@given(SLOTS, MOMENTS)
+def test_operations_see_a_fresh_value_or_nothing(slot, now):
+    """`live` shows the codec's payload until the soft deadline, and never a lease."""
+    seen = live(slot.record(), now)
+
+    fresh = slot.held is not None and now < slot.held.soft_deadline
+    assert (Record(slot.held.payload, slot.held.soft_deadline) if fresh else None) == seen
+
+
+@given(SLOTS, MOMENTS, SPANS)
+def test_touching_keeps_grace_and_lease(slot, now, seconds):
+    """Only a fresh value is touched; its new soft deadline counts from now."""
+    change, touched = touching(seconds)(slot.record(), now)
+
+    if touched:
+        after = slot_of(change, now)
+        assert (now + seconds, slot.held.grace, slot.lease) == (
+            after.held.soft_deadline,
+            after.held.grace,
+            after.lease,
+        )
+    else:
+        assert slot.fresh(now) is None
+
+
+@given(SLOTS, TOKENS, MOMENTS, SPANS, st.sampled_from(Reason))
+def test_a_claim_finds_leads_or_follows(slot, token, now, age, reason):
+    """A claim never touches the value, and leads exactly if nobody else does or too long ago."""
+    change, claim = Claiming(token, age, reason)(slot.record(), now)
+    before = slot_of(slot.record(), now)
+
+    if claim.standing is Standing.LEAD:
+        after = slot_of(change, now)
+        assert (before.held, Lease(claim.token, now)) == (after.held, after.lease)
+        taken_over = before.lease is not None and reason is not Reason.FORCE
+        assert (before.lease.token if taken_over else token) == claim.token
+        assert not taken_over or now - before.lease.since >= age
+    else:
+        assert change is UNCHANGED
+    if claim.standing is Standing.FOLLOW:
+        assert before.lease.token == claim.token
+        assert now - before.lease.since < age
+    if claim.standing is Standing.FOUND:
+        assert before.fresh(now) == claim.held
+        assert claim.held is not None
+
+
+@given(SLOTS, TOKENS, MOMENTS, st.none() | HELD)
+def test_a_value_is_stored_only_under_a_standing_token(slot, token, now, held):
+    """Whatever has happened to the place: without the lease of that token nothing changes."""
+    change, stored = Filling(token, held)(slot.record(), now)
+    before = slot_of(slot.record(), now)
+
+    assert (before.lease is not None and before.lease.token == token) == stored
+    if stored:
+        expected = EMPTY if held is None else Slot(held.moved(now + held.soft_deadline)).at(now)
+        assert expected == slot_of(change, now)
+    else:
+        assert change is UNCHANGED
+
+
+@given(SLOTS, TOKENS, MOMENTS, st.just(0.0) | SPANS)
+def test_giving_up_leaves_the_value_and_never_prolongs_its_life(slot, token, now, backoff):
+    """A released place has no lease; a stale value may pass for fresh, but not past its grace."""
+    change, released = Releasing(token, backoff)(slot.record(), now)
+    before = slot_of(slot.record(), now)
+
+    if not released:
+        assert change is UNCHANGED
+        return
+    after = slot_of(change, now)
+    assert after.lease is None
+    if before.held is None:
+        assert EMPTY == after
+    else:
+        assert before.held.payload == after.held.payload
+        assert before.held.deadline == pytest.approx(after.held.deadline)
+        if backoff and not before.held.fresh(now):
+            until = min(now + backoff, before.held.deadline)
+            assert until == after.held.soft_deadline
+        else:
+            assert before.held == after.held
+
+
+@given(SLOTS, TOKENS, TOKENS, MOMENTS)
+def test_a_takeover_does_not_cost_the_first_leader_its_value(slot, first, second, now):
+    """Both compute under one token: whoever is first stores."""
+    led, claim = Claiming(first, 0.0, Reason.FORCE)(slot.record(), now)
+    taken, other = Claiming(second, 0.0)(led, now)
+    if other.standing is Standing.LEAD:
+        assert claim.token == other.token
+        assert Filling(claim.token, Held(b"v", 10.0))(taken, now)[1]
+
+
+@given(SLOTS, MOMENTS, MOMENTS)
+def test_freshness_only_ever_ends(slot, earlier, later):
+    """A value that is stale, or gone, stays so."""
+    first, second = sorted((earlier, later))
+    if slot.fresh(first) is None:
+        assert slot.fresh(second) is None
+    if slot_of(slot.record(), first).held is None:
+        assert slot_of(slot.record(), second).held is None
+
+
+@given(MOMENTS, SPANS, st.floats(0, 1), MOMENTS)
+def test_a_value_is_due_from_a_fraction_of_its_ttl_on(created, ttl, fraction, now):
+    """`refresh_ahead` compares with the moment that lies at that fraction."""
+    held = Held(b"v", created + ttl, 0.0, created - 2.0, 2.0)
+    due = is_due(held, now, Policy(refresh_ahead=fraction), lambda: 0.0)
+
+    assert (fraction < 1 and now >= created + fraction * ttl) == due
+
+
+@given(SPANS, st.floats(0.01, 10), CHANCES, CHANCES)
+def test_an_early_renewal_is_the_likelier_the_costlier(cost, beta, one, other):
+    """XFetch's lead is never negative and grows with cost, beta and chance."""
+    low, high = sorted((one, other))
+
+    assert 0 <= early_by(cost, beta, lambda: low) <= early_by(cost, beta, lambda: high)
+    assert early_by(cost, beta, lambda: low) <= early_by(2 * cost, beta, lambda: low)
+    assert 0 == early_by(cost, beta, lambda: 0.0)
+
+
+@given(SPANS, st.floats(0, 1), CHANCES)
+def test_jitter_never_lengthens_a_ttl(seconds, jitter, chance):
+    """What remains lies between the fraction that jitter leaves and the whole."""
+    left = shortened(seconds, jitter, lambda: chance)
+
+    assert seconds * (1 - jitter) <= left <= seconds
+    assert math.inf == shortened(math.inf, jitter, lambda: chance)
+
+
+def test_what_was_not_noted_is_never_due():
+    """A value without start, cost or end is not renewed early."""
+    policy = Policy(refresh_ahead=0.0, beta=10.0)
+
+    for held in (Held(b"v", 10.0), Held(b"v", math.inf, 0.0, 1.0, 1.0)):
+        assert not is_due(held, 9.0, policy, lambda: 0.999)
+
+
+def test_a_damaged_envelope_is_left_to_the_codec():
+    """What cannot be understood is a plain payload, so that reading it is an error as ever."""
+    damaged = b"\xc1\x01\x01\x00"
+
+    assert Slot(Held(damaged, 5.0)) == slot_of(Record(damaged, 5.0), 1.0)
+
+
+def test_options_are_laid_over_each_other():
+    """A level's `None` leaves an option to the level above; a zero switches it off."""
+    manager = EntryOptions(ttl=60, grace=10, beta=1)
+    backend = EntryOptions(grace=0, lock_timeout=3).over(manager)
+    call = backend.with_overrides(beta=0, soft_timeout=1)
+
+    assert EntryOptions(ttl=60, grace=0, lock_timeout=3, beta=1) == backend
+    policy = policy_of(call)
+    assert (60, 0, 3, 0, 1) == (
+        policy.seconds,
+        policy.grace,
+        policy.lock_timeout,
+        policy.beta,
+        policy.soft_timeout,
+    )
+    assert policy.plain_hits
+    assert not policy_of(backend).plain_hits
+    assert 5 == policy_of(NO_OPTIONS, 5.0).seconds
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"grace": -1},
+        {"grace": math.nan},
+        {"soft_timeout": True},
+        {"hard_timeout": "1"},
+        {"refresh_ahead": 1.5},
+        {"beta": math.inf},
+        {"jitter": -0.1},
+        {"cache_if": 1},
+    ],
+)
+def test_an_illegal_option_is_refused(options):
+    """The error names the option and what it may be."""
+    (name,) = options
+    with pytest.raises(CacheConfigurationError, match=f"{name}="):
+        EntryOptions(**options)
+
+
+def test_an_illegal_ttl_or_a_misspelt_option_is_refused():
+    """As everywhere else in the library."""
+    with pytest.raises(CacheValueError):
+        EntryOptions(ttl="60")
+    with pytest.raises(CacheConfigurationError, match="'grase' is no option"):
+        to_options({"grase": 1})
+    with pytest.raises(CacheConfigurationError, match="an EntryOptions or a table"):
+        to_options("grace=1")
+
+
+@given(st.floats(0, 0.999))
+def test_pauses_grow_up_to_a_bound(chance):
+    """No busy polling, and no long sleep either."""
+    sequence = pauses(lambda: chance)
+    taken = [next(sequence) for _ in range(20)]
+
+    assert sorted(taken) == taken
+    assert 0.0025 <= taken[0]
+    assert taken[-1] <= 0.375
+
+
+def test_patience_is_worn_by_two_waits():
+    """A caller waits for one leader, then for the one that took over, then computes."""
+    now = [0.0]
+    patience = Patience(10.0, lambda: now[0])
+    ages = []
+    for _ in range(4):
+        ages.append(patience.takeover_age)
+        now[0] += 10
+        patience.wear()
+
+    assert [10.0, 10.0, 0.0, 0.0] == ages
+
+
+def test_background_work_is_bounded():
+    """What does not fit is refused; draining refuses everything."""
+    import threading
+
+    leave = threading.Event()
+    background = Background("test", most=2)
+
+    started = [background.in_thread(lambda: leave.wait(30) and None) for _ in range(3)]
+    assert 2 == background.drain(0.0)
+    leave.set()
+    assert 0 == background.drain(30)
+    assert [True, True, False] == started
+    assert not background.in_thread(lambda: None)
