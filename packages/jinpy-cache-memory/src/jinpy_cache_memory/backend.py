@@ -618,13 +618,15 @@ class MemoryCacheBackend(Places, BaseBackend):
     def _opaque(self, change: object, now: float) -> tuple[object, float, int]:
         """The stored form of an encoded record that nobody has decoded, its ttl and weight."""
         record = cast("Record", change)
+        seconds = record.deadline - now
         if is_layered(record.payload):
             slot = slot_of(record, now)
-            return Frozen(slot, None), record.deadline - now, self._weight_of("", slot)
-        number = parse_integer(record.payload)
-        stored: object = Frozen(record.payload, None) if number is None else number
-        weight = 0 if self._max_bytes is None else weigh_stored("", stored)
-        return stored, record.deadline - now, weight
+            if slot.held is not None:
+                held = attrs.evolve(slot.held, payload=_undecoded(slot.held.payload))
+                slot = Slot(held, slot.lease)
+            return Frozen(slot, None), seconds, self._weight_of("", slot)
+        stored = _undecoded(record.payload)
+        return stored, seconds, 0 if self._max_bytes is None else weigh_stored("", stored)
 
     def _count(self, key: str, amount: int, ttl: TTL) -> int:
         key = check_key(key)
@@ -663,6 +665,12 @@ class MemoryCacheBackend(Places, BaseBackend):
                 listener(one.key, value, CAUSES[one.cause])
             except Exception:  # noqa: BLE001 - users' code; the operation is done
                 _log.exception("The eviction listener of cache %r failed.", self.name)
+
+
+def _undecoded(payload: bytes) -> object:
+    """The stored form of encoded bytes: a counter as a number, others as they are until read."""
+    number = parse_integer(payload)
+    return Frozen(payload, None) if number is None else number
 
 
 def _checked(items: object) -> list[tuple[str, object]]:
