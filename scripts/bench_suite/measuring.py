@@ -37,12 +37,21 @@ class Scenario:
 
 @attrs.frozen(kw_only=True)
 class Limit:
-    """A promise: in a scenario one contender takes at most so many times as long as another."""
+    """A promise: in a scenario one contender takes at most so many times as long as another.
+
+    Attributes:
+        scenario: The name of the scenario.
+        contender: Who is held to it.
+        reference: With whom it is compared.
+        at_most: How many times as long.
+        besides: Nanoseconds that the contender may take on top of that.
+    """
 
     scenario: str
     contender: str
     reference: str
     at_most: float
+    besides: float = 0.0
 
 
 @attrs.frozen(kw_only=True)

@@ -46,7 +46,8 @@ def judge(suite: Suite, found: Medians) -> list[Verdict]:
     return [
         Verdict(
             limit,
-            found[limit.scenario, limit.contender] / found[limit.scenario, limit.reference],
+            (found[limit.scenario, limit.contender] - limit.besides)
+            / found[limit.scenario, limit.reference],
         )
         for limit in suite.limits
     ]
