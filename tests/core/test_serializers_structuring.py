@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import (
     Annotated,
     Any,
+    ClassVar,
+    Concatenate,
     Final,
     Literal,
     NamedTuple,
@@ -79,6 +81,8 @@ class Fixed:
 
     x: Final[int]
     y: Annotated[int, ["not hashable"]] = 1
+    z: Concatenate[int, ...] = 1  # type: ignore[valid-type]
+    limit: ClassVar[int] = 5
 
 
 class Colour(enum.Enum):

@@ -8,6 +8,7 @@ from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
+    ClassVar,
     Final,
     Literal,
     NotRequired,
@@ -71,7 +72,11 @@ def field_types(wanted: Any, origin: type) -> dict[str, Any]:
     except (NameError, TypeError, AttributeError):
         return {}
     arguments = dict(zip(getattr(origin, "__parameters__", ()), get_args(wanted), strict=False))
-    return {name: _filled(annotation, arguments) for name, annotation in hints.items()}
+    return {
+        name: _filled(annotation, arguments)
+        for name, annotation in hints.items()
+        if origin_of(annotation) is not ClassVar and not isinstance(annotation, dataclasses.InitVar)
+    }
 
 
 def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:

@@ -4,6 +4,7 @@ A container whose items need no change is given back as the object that it is.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, partial
 from itertools import repeat
 from operator import is_not
 from typing import Any, Final, TypeAlias, get_args
@@ -97,15 +98,15 @@ def tuple_hook(hook_for: HookFor, wanted: Any) -> Hook:
 
 def typed_dict_hook(hook_for: HookFor, wanted: Any) -> Hook:
     """Takes a dict with the announced keys, all that are required and no others."""
-    types = field_types(wanted, origin_of(wanted))
+    part_hooks = cache(partial(hooks_of, hook_for, wanted))
     required: frozenset[str] = origin_of(wanted).__required_keys__
 
     def typed_dict(value: Any, _: Any) -> Any:
         if type(value) is not dict:
             raise mismatch(value, wanted)
         stored: dict[Any, Any] = value  # pyright: ignore[reportUnknownVariableType]
-        check_names(stored, types, required, wanted)
-        structured = fields(hook_for, stored, types)
+        check_names(stored, part_hooks(), required, wanted)
+        structured = parts(stored, part_hooks())
         changed = any(map(is_not, structured.values(), stored.values()))
         return structured if changed else stored
 
@@ -127,15 +128,27 @@ def check_names(
             raise Refusal(what, where)
 
 
-def fields(
-    hook_for: HookFor, stored: Mapping[Any, Any], types: Mapping[str, Any]
+def hooks_of(hook_for: HookFor, wanted: Any) -> dict[str, tuple[Hook, Any]]:
+    """For each part that a class or typed dict announces: its hook, and its annotation."""
+    types = field_types(wanted, origin_of(wanted))
+    return {name: (hook_for(annotation), annotation) for name, annotation in types.items()}
+
+
+def parts(
+    stored: Mapping[Any, Any], hooks: Mapping[str, tuple[Hook, Any]], rest: Hook | None = None
 ) -> dict[str, Any]:
-    """What was stored under each name, as the type that is announced for it."""
+    """What was stored under each name, as the type that is announced for it.
+
+    Args:
+        stored: The parts by name.
+        hooks: What `hooks_of` returned.
+        rest: The hook for names without an annotation.
+    """
     structured: dict[str, Any] = {}
     for name, item in stored.items():
-        wanted = types.get(name, Any)
+        hook, wanted = hooks.get(name) or (rest, Any)
         try:
-            structured[name] = hook_for(wanted)(item, wanted)
+            structured[name] = item if hook is None else hook(item, wanted)
         except Refusal as refusal:
             refusal.path.append(step(name))
             raise

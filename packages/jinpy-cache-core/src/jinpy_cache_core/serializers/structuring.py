@@ -9,14 +9,12 @@ from collections.abc import Callable
 from enum import Enum
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeAlias, get_args
 
 import cattrs
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
 from jinpy_cache_core.serializers.annotations import (
-    ACCEPTED,
-    field_types,
     init_arguments,
     is_annotated,
     is_class,
@@ -37,11 +35,12 @@ from jinpy_cache_core.serializers.containers import (
     Hook,
     HookFor,
     check_names,
-    fields,
+    hooks_of,
     iterable_hook,
     leaf_hook,
     mapping_hook,
     mismatch,
+    parts,
     tuple_hook,
     typed_dict_hook,
 )
@@ -50,6 +49,8 @@ from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
 from jinpy_cache_core.serializers.reading import Unresolved, resolved
 from jinpy_cache_core.serializers.refusal import Refusal
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
+
+Hooks: TypeAlias = dict[str, tuple[Hook, Any]]
 
 _COERCED: Final = (str, bytes, int, float, Path, Enum)
 """What cattrs turns anything into, subclasses included, before it asks any predicate; which of them
@@ -71,8 +72,7 @@ class Structurer:
         hook_for = self._hook_for
         hooks: tuple[tuple[Callable[[Any], bool], HookFor], ...] = (
             (is_class, self._class_hook),
-            (is_open, self._open_hook),
-            (is_leaf, leaf_hook),
+            (is_open, lambda _wanted: self._open),
             (is_mapping, partial(mapping_hook, hook_for)),
             (is_iterable, partial(iterable_hook, hook_for)),
             (is_tuple, partial(tuple_hook, hook_for)),
@@ -116,12 +116,24 @@ class Structurer:
         raise CacheSerializationError(message) from None
 
     def _hook_for(self, wanted: Any) -> Hook:
+        if is_leaf(wanted):
+            return leaf_hook(wanted)
         if is_annotated(wanted):
             bare = get_args(wanted)[0]
             inner = self._hook_for(bare)
             return lambda value, _: inner(value, bare)
         hook: Hook = self._converter.get_structure_hook(wanted)
         return hook
+
+    def _field_hook(self, wanted: Any) -> Hook:
+        """Same as `_hook_for`; what no hook understands leaves the field open."""
+        try:
+            return self._hook_for(wanted)
+        except cattrs.StructureHandlerNotFoundError:
+            return self._open
+
+    def _open(self, value: Any, _: Any) -> Any:
+        return self._resolved(value)
 
     def _known(self, value: object) -> object:
         """The value, as an instance if its class is registered; else it stays `Unresolved`."""
@@ -141,14 +153,9 @@ class Structurer:
         return instance
 
     def _uncoerced(self, value: Any, wanted: Any) -> Any:
-        if wanted in ACCEPTED:
-            return leaf_hook(wanted)(value, wanted)
         if is_enum(wanted):
             return self._member(wanted, value)
         return self._class_hook(wanted)(value, wanted)
-
-    def _open_hook(self, _wanted: Any) -> Hook:
-        return lambda value, _: self._resolved(value)
 
     def _literal_hook(self, wanted: Any) -> Hook:
         allowed = get_args(wanted)
@@ -216,16 +223,16 @@ class Structurer:
     def _record_hook(self, wanted: Any) -> Hook:
         origin = origin_of(wanted)
         # Only once a value is read is every class defined that an annotation may name.
-        types = cache(partial(field_types, wanted, origin))
+        hooks = cache(partial(hooks_of, self._field_hook, wanted))
         arguments = cache(partial(init_arguments, origin))
 
         def record(value: Any, _: Any) -> Any:
             if isinstance(value, origin):
                 return value
             if isinstance(value, Unresolved):
-                return self._restored(value, wanted, origin, types)
+                return self._restored(value, wanted, origin, hooks)
             if type(value) is dict:
-                return self._made(value, wanted, arguments(), types())  # pyright: ignore[reportUnknownArgumentType]
+                return self._made(value, wanted, arguments(), hooks())  # pyright: ignore[reportUnknownArgumentType]
             raise mismatch(value, wanted)
 
         return record
@@ -235,12 +242,12 @@ class Structurer:
         stored: dict[Any, Any],
         wanted: Any,
         arguments: dict[str, tuple[str, bool]],
-        types: dict[str, Any],
+        hooks: Hooks,
     ) -> object:
         """A new instance from plain data, through its `__init__`."""
         required = (name for name, (_, needed) in arguments.items() if needed)
         check_names(stored, arguments, required, wanted)
-        content = fields(self._hook_for, stored, types)
+        content = parts(stored, hooks, self._open)
         return origin_of(wanted)(**{arguments[name][0]: item for name, item in content.items()})
 
     def _restored(
@@ -248,12 +255,12 @@ class Structurer:
         stored: Unresolved,
         wanted: Any,
         origin: type,
-        types: Callable[[], dict[str, Any]],
+        hooks: Callable[[], Hooks],
     ) -> object:
         """The instance that was stored, without its `__init__`."""
         plan = self._registry.plan_for(origin)
         if isinstance(plan, RecordPlan) and stored.tag == Tag.RECORD and stored.name == plan.name:
-            return plan.together(fields(self._hook_for, stored.content, types()))
+            return plan.together(parts(stored.content, hooks(), self._open))
         value = self._known(stored)
         if isinstance(value, origin):
             return value
