@@ -1,6 +1,8 @@
 """Where a decorated function meets its cache: bound on first use, and anew after configuration."""
 
+import functools
 import itertools
+import types
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -52,6 +54,7 @@ class Site(_Facade):
         kind: Any = None,
         counting: bool = False,
     ) -> None:
+        self._cells: list[tuple[str, types.CellType]] = []
         if isinstance(cache, _Facade):
             super().__init__(cache._backend, manager=cache._manager)
         else:
@@ -68,9 +71,23 @@ class Site(_Facade):
             ways = {"get": _never, "aget": _anever}
         elif self._kind is not None or self._hits is not None:
             ways = {"get": self._typed(backend), "aget": self._atyped(backend)}
-        if self.__dict__.get("get") == backend.get:  # not unbound again meanwhile
-            self.__dict__.update(ways)
+        generation = self._manager.generation
+        self.__dict__.update(ways)
+        for way, cell in self._cells:
+            cell.cell_contents = ways[way]
+        if self._manager.generation != generation or self.backend is not backend:
+            self._unbind()  # configured meanwhile
         return ways[name](*args, **kwargs)
+
+    def _unbind(self) -> None:
+        super()._unbind()
+        for way, cell in self._cells:
+            cell.cell_contents = functools.partial(self._first_call, way)
+
+    def attach(self, name: str, cell: types.CellType) -> None:
+        """Keep a wrapper's own variable at what `get` or `aget` is, which spares it a lookup."""
+        self._cells.append((name, cell))
+        cell.cell_contents = functools.partial(self._first_call, name)
 
     def _policy(self, backend: BaseBackend) -> Policy:
         return backend._policy(None, self._options, {})

@@ -7,6 +7,7 @@ types whose `repr` is quick and exact. Everything else takes the general way.
 """
 
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from jinpy_cache_core.sentinels import MISSING
 _MOST_PARAMETERS: Final = 8
 
 _SOURCE: Final = """
-def make(_jp_site, _jp_missing, _jp_make, _jp_load, {defaults}):
+def make(_jp_get, _jp_missing, _jp_make, _jp_load, {defaults}):
     {define} wrapper({parameters}):
         if {quick}:
             _jp_key = f"{prefix}{fields})"
@@ -87,12 +88,14 @@ def _written(
         longest=LONGEST,
         names=", ".join(names),
         tuple="".join(f"{name}, " for name in names),
-        get="await _jp_site.aget" if is_async else "_jp_site.get",
+        get="await _jp_get" if is_async else "_jp_get",
         load="await _jp_load" if is_async else "_jp_load",
     )
     space: dict[str, Any] = {}
     exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
-    made: Callable[..., Any] = space["make"](site, MISSING, keying.make, load, **defaults)
+    made: types.FunctionType = space["make"](None, MISSING, keying.make, load, **defaults)
+    cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
+    site.attach("aget" if is_async else "get", cells["_jp_get"])
     return made
 
 
