@@ -138,7 +138,9 @@ def _once(backend: BaseBackend, folder: Path, notes: Notes) -> None:
     notes.add(f"result {backend.get_or_set('key', compute, lock_timeout=PATIENCE)}")
 
 
-def _stress(backend: BaseBackend, notes: Notes, number: int) -> None:
+def _stress(  # noqa: C901 - what several kinds of threads do at once
+    backend: BaseBackend, notes: Notes, number: int
+) -> None:
     chance = random.Random(number)  # noqa: S311 - it makes no secrets
 
     def compute() -> int:
