@@ -6,6 +6,7 @@
 import asyncio
 import fnmatch
 import math
+import os
 import threading
 import time
 import unicodedata
@@ -555,3 +556,17 @@ class CutsLargeValues(DictBackend):
             if "max_value_bytes" not in str(error) and "bytes" not in str(error):
                 raise
             super().set(key, value[:100], ttl)
+
+
+@noticed_by("test_closing_gives_back_threads_and_files")
+class KeepsAFileOpen(DictBackend):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.descriptor = os.open(os.devnull, os.O_RDONLY)
+
+
+@noticed_by("test_closing_gives_back_threads_and_files")
+class KeepsItsThreads(DictBackend):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        threading.Thread(target=threading.Event().wait, daemon=True).start()

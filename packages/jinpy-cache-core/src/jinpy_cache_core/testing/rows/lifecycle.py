@@ -1,10 +1,13 @@
 """From construction to close: context managers, closed caches, errors in context, no secrets."""
 
 import asyncio
+import gc
 import logging
 import pickle
+import threading
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -180,6 +183,28 @@ class LifecycleRows(Harness):
         assert {CacheClosedError} == set(bounded(run, patience=2 * self.patience))
 
     @once
+    def test_closing_gives_back_threads_and_files(
+        self, half: Half, build: Callable[..., BaseBackend], sample: Callable[[int], Any]
+    ) -> None:
+        """After a cache is closed, no thread runs and no descriptor is open on its behalf."""
+
+        def live_and_die() -> None:
+            with self.in_half(half, build()) as cache:
+                cache.set_many({"a": sample(1), "b": sample(2)})
+                cache.get_many(["a", "b", "c"])
+                cache.incr("counter")
+                list(cache.scan())
+                cache.clear()
+                cache.close()
+
+        live_and_die()
+        before = _held()
+        for _ in range(3):
+            live_and_die()
+
+        assert before == _held()
+
+    @once
     def test_closing_from_another_loop(
         self, build: Callable[..., BaseBackend], sample: Callable[[int], Any]
     ) -> None:
@@ -302,6 +327,13 @@ class LifecycleRows(Harness):
             texts += traceback.format_exception(error)
 
         assert [] == [text for text in texts if CANARY in text]
+
+
+def _held() -> tuple[int, int]:
+    """How many threads run, and how many descriptors are open where that can be known."""
+    gc.collect()
+    descriptors = Path("/proc/self/fd")
+    return threading.active_count(), len(list(descriptors.iterdir())) if descriptors.exists() else 0
 
 
 def _error_of(call: Callable[[], object], kind: type[CacheException]) -> CacheException:
