@@ -22,7 +22,7 @@ from jinpy_cache_core.serializers.refusal import (
     type_name,
 )
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
-from jinpy_cache_core.serializers.structuring import Structurer
+from jinpy_cache_core.serializers.structuring import structurer
 
 BIN8: Final = 0xC4
 """The head of up to 255 bytes; a `bytearray` gets it too, which must not go unnoticed."""
@@ -70,8 +70,6 @@ class MsgpackSerializer:
         self._thorough = Lowering(registry, thorough=True)
         self.hook = Reading(registry, typed=False).hook
         self._typed_hook = Reading(registry, typed=True).hook
-        self._structurer = Structurer(registry, unresolved=True)
-        self._plain_structurer = Structurer(registry, unresolved=False)
 
     def dumps(self, value: object, /) -> bytes:
         """The value as MessagePack.
@@ -151,8 +149,7 @@ class MsgpackSerializer:
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
         instances = Tag.RECORD in payload or Tag.ENUM in payload or Tag.CUSTOM in payload
-        structurer = self._structurer if instances else self._plain_structurer
-        return structurer.structure(value, kind)
+        return structurer(self.registry, unresolved=instances).structure(value, kind)
 
     def unreadable(self, error: ValueError, key: str | None = None) -> Never:
         """Raise for an error of the unpacker what it swallowed, if that says more.

@@ -3,7 +3,6 @@
 import difflib
 import pickle
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any, Final, Never, cast
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
@@ -90,6 +89,8 @@ def _named(name: str, *, shared_store: bool) -> Serializer:
         if shared_store:
             _in_process_only(repr(name))
         return _IN_PROCESS[name]()
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
+
     published = entry_points(group=ENTRY_POINT_GROUP)
     for entry_point in published:
         if entry_point.name == name:

@@ -7,7 +7,7 @@ JSON holds it (a dict, a member's value) becomes an attrs class, a dataclass or 
 
 from collections.abc import Callable
 from enum import Enum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias, get_args
 
@@ -271,7 +271,10 @@ def _unchanged(value: Any) -> Any:
     return value
 
 
-_STRUCTURER: Final = Structurer(TYPES, unresolved=False)
+@lru_cache(maxsize=16)
+def structurer(registry: TypeRegistry, *, unresolved: bool) -> Structurer:
+    """The structurer for a registry, made when somebody first reads by type."""
+    return Structurer(registry, unresolved=unresolved)
 
 
 def structure_as(value: object, kind: Any) -> Any:
@@ -284,4 +287,4 @@ def structure_as(value: object, kind: Any) -> Any:
     Raises:
         CacheSerializationError: The value is of another type; nothing is coerced.
     """
-    return _STRUCTURER.structure(value, kind)
+    return structurer(TYPES, unresolved=False).structure(value, kind)
