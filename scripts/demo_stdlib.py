@@ -5,6 +5,7 @@ new process reads it back from a directory on disk, and from Redis if `--redis U
 """
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
@@ -20,7 +21,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from jinpy_utils.cache import MISSING, Cache, CacheManager, CacheManagerConfig, MemoryCacheConfig
+from jinpy_utils.cache import (
+    Cache,
+    CachedFunction,
+    CacheManager,
+    CacheManagerConfig,
+    MemoryCacheConfig,
+    cached,
+)
 from module_summary import ModuleSummary, standard_library, summarise
 
 
@@ -139,13 +147,21 @@ def walk(console: Console, name: str, cache: Cache, modules: Sequence[Path]) -> 
 
 def cached_summary(cache: Cache, module: Path) -> tuple[ModuleSummary, bool]:
     """Return a module's summary and whether it came out of the cache."""
-    key = key_of(module)
-    cached = cache.get(key, MISSING, type=ModuleSummary)
-    if cached is not MISSING:
-        return cached, True
-    summary = summarise(module.read_bytes())
-    cache.set(key, summary)
-    return summary, False
+    summary_of = summarising(cache)
+    misses = summary_of.cache_info().misses
+    summary = summary_of(module)
+    return summary, summary_of.cache_info().misses == misses
+
+
+@functools.cache
+def summarising(cache: Cache) -> CachedFunction[[Path], ModuleSummary]:
+    """Wrap the reading of modules with a cache: one that it knows is not parsed again."""
+
+    @cached(key=key_of, backend=cache, type=ModuleSummary, statistics=True)
+    def summary_of(module: Path) -> ModuleSummary:
+        return summarise(module.read_bytes())
+
+    return summary_of
 
 
 def key_of(module: Path) -> str:
