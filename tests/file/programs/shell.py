@@ -1,10 +1,11 @@
 """A process that shares a cache and does what it is told, line by line.
 
 Each line read is a Python expression over `cache` and the other names here; its outcome is printed
-as `repr`, or as `!Type: message` when it raises.
+as `repr`, or as `!Type: message` when it raises. With the setting `user` it becomes that user first;
+not sooner, as another user may be unable to read the interpreter.
 """
 
-import os  # noqa: F401 - for the lines
+import os
 import resource  # noqa: F401
 import sys
 import time  # noqa: F401
@@ -13,6 +14,11 @@ from pathlib import Path
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
 
 settings = eval(sys.argv[2]) if len(sys.argv) > 2 else {}
+user = settings.pop("user", None)
+if user is not None:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 config = FileCacheConfig(**{"name": "disk", "directory": Path(sys.argv[1]), **settings})
 cache = FileCacheBackend(config)
 sys.stdout.write("ready\n")
