@@ -25,8 +25,6 @@ LEASE_LIFETIME: Final = 3600.0
 
 _FRESHNESS_FLAGS: Final = 0b1100_0011
 _LEASE_FLAG: Final = 0b1
-_BARE: Final = Envelope(payload=b"").pack()
-"""What an empty payload becomes inside a lease, so that it is not taken for none."""
 
 
 @attrs.frozen
@@ -131,8 +129,9 @@ class Slot:
             return Record(_leased(lease, b""), self.deadline)
         if lease is None:
             return Record(held.payload if held.plain else _freshness(held), held.deadline)
-        endless = held.plain and held.deadline == NEVER
-        body = (held.payload or _BARE) if endless else _freshness(held)
+        # An empty payload would be taken for none, and a deadline would be that of the lease.
+        bare = held.plain and held.deadline == NEVER and held.payload
+        body = held.payload if bare else _freshness(held)
         return Record(_leased(lease, body), self.deadline)
 
 
