@@ -1,8 +1,8 @@
 """Measure a backend beside its peers: `scripts/bench memory`.
 
-`all` runs every benchmark and writes one JSON file; `plot` draws charts of that file and brings
-the site's page up to date. `hit-ratio`
-plays recorded traces through our memory backend and its peers and draws a chart of its own.
+`hit-ratio` plays recorded traces through our memory backend and its peers. `all` runs every
+benchmark, with `--traces` that one too, and writes one JSON file; `plot` draws charts of that file
+and brings the site's page up to date.
 """
 
 import argparse
@@ -54,6 +54,12 @@ def _compare_hits(arguments: argparse.Namespace) -> int:
 def _plot(measured: Path) -> int:
     for path in draw_all(measured, MEASURED.parent):
         print(path)
+    ratios = json.loads(measured.read_text(encoding="utf-8"))["benchmarks"].get("hit-ratio")
+    if ratios is not None:
+        hit_ratio = importlib.import_module("bench_suite.hit_ratio")
+        path = MEASURED.with_name("bench-hit-ratio.svg")
+        path.write_text(hit_ratio.draw(ratios), encoding="utf-8")
+        print(path)
     write_page(measured, PAGE)
     print(PAGE)
     return 0
@@ -61,7 +67,10 @@ def _plot(measured: Path) -> int:
 
 def _measure_all(arguments: argparse.Namespace) -> int:
     pace = ["--rounds", str(arguments.rounds), "--seconds", str(arguments.seconds)]
-    measured, all_hold = measure_all(_benchmarks(), pace)
+    runs = dict.fromkeys(_benchmarks(), pace)
+    if arguments.traces is not None:
+        runs["hit-ratio"] = ["--traces", str(arguments.traces.absolute())]
+    measured, all_hold = measure_all(runs)
     path: Path = arguments.json or MEASURED
     path.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     print(f"Everything that was measured is in {path}; `scripts/bench plot` draws it.")

@@ -84,6 +84,7 @@ def draw_all(measured: Path, folder: Path) -> list[Path]:
     found = {
         name: panels(benchmark["measurements"])
         for name, benchmark in everything["benchmarks"].items()
+        if "measurements" in benchmark
     }
     found["overview"] = overview(found)
     drawn: list[Path] = []

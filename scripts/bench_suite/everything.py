@@ -6,19 +6,18 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 
-def measure_all(names: Sequence[str], arguments: Sequence[str]) -> tuple[dict[str, Any], bool]:
+def measure_all(runs: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], bool]:
     """Run every benchmark, one after the other.
 
     Args:
-        names: The benchmarks.
-        arguments: Handed to each of them.
+        runs: The benchmarks by name, with the arguments that each is run with.
 
     Returns:
         What was measured, where and when; and whether every benchmark ran and every promise holds.
@@ -26,7 +25,7 @@ def measure_all(names: Sequence[str], arguments: Sequence[str]) -> tuple[dict[st
     benchmarks: dict[str, Any] = {}
     all_hold = True
     with tempfile.TemporaryDirectory() as folder:
-        for name in names:
+        for name, arguments in runs.items():
             result = Path(folder, f"{name}.json")
             command = [sys.executable, "-m", "bench_suite", name, "--json", str(result), *arguments]
             all_hold &= subprocess.run(command, check=False).returncode == 0

@@ -190,7 +190,8 @@ def _counters(serve: Callable[[str, Connection], None], directory: Path) -> Iter
             stack.callback(process.join)
             pipes.append(here)
         for pipe in pipes:
-            stack.callback(pipe.close)  # which ends the process
+            stack.callback(pipe.close)
+            stack.callback(pipe.send, 0)  # closing ends nobody: the children hold both ends
 
         def work() -> None:
             for pipe in pipes:
@@ -203,13 +204,10 @@ def _counters(serve: Callable[[str, Connection], None], directory: Path) -> Iter
 
 
 def _serve(pipe: Connection, count: Callable[[], object]) -> None:
-    try:
-        while True:
-            for _ in range(pipe.recv()):
-                count()
-            pipe.send(None)
-    except EOFError:
-        return
+    while times := pipe.recv():
+        for _ in range(times):
+            count()
+        pipe.send(None)
 
 
 def _count_with_ours(directory: str, pipe: Connection) -> None:

@@ -4,6 +4,7 @@ What a person wrote stays; everything below the marker is written anew by `scrip
 """
 
 import json
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ def _lines(everything: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield f"Measured on {everything['date']}: {machine['summary']}. {_versions(everything)}"
     for name, benchmark in everything["benchmarks"].items():
+        if name == "hit-ratio":
+            yield from _hit_ratios(benchmark)
+            continue
         found = panels(benchmark["measurements"])
         yield f"\n## {name.replace('_', ' ').capitalize()}\n"
         yield f"![Bars that compare the contenders](assets/bench-{name}.svg){{ .chart }}"
@@ -49,6 +53,21 @@ def _lines(everything: Mapping[str, Any]) -> Iterator[str]:
             yield "\n| what must hold | limit | measured | |\n|---|---|---|---|"
             for limit in benchmark["limits"]:
                 yield _promise(limit)
+
+
+def _hit_ratios(ratios: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    cells = len(next(iter(ratios.values())))
+    yield "\n## Hit ratio\n"
+    yield (
+        f"The mean over {cells} combinations of a recorded trace and a capacity, from 1 to 25 % of "
+        "its distinct keys. `optimum` knows the future; nobody can do better.\n"
+    )
+    yield "![Bars that compare hit ratios](assets/bench-hit-ratio.svg){ .chart }"
+    yield "\n| | mean hit ratio | lowest | highest |\n|---|---|---|---|"
+    means = {name: statistics.fmean(found.values()) for name, found in ratios.items()}
+    for name in sorted(means, key=means.__getitem__, reverse=True):
+        found = ratios[name].values()
+        yield f"| {name} | {means[name]:.1f} % | {min(found):.1f} % | {max(found):.1f} % |"
 
 
 def _versions(everything: Mapping[str, Any]) -> str:
