@@ -134,7 +134,7 @@ class Browser:
             screenshot: Where to put a picture of the whole page.
         """
         site = "/".join(url.split("/")[:3])
-        # A first visit: the theme remembers which palette was shown, even as the preference changes.
+        # A first visit: the theme remembers what was shown, and notices a changed preference.
         self._events.clear()
         self._call("Page.navigate", url="about:blank")
         self._wait_for("Page.loadEventFired")

@@ -17,7 +17,7 @@ class Page:
     Attributes:
         path: The file.
         anchors: What a fragment may name.
-        targets: What its links, images, scripts and styles name.
+        targets: What its links, images, scripts and styles name, but links to other sites.
         prose: The text outside of code.
         headings: The text of each heading, by its anchor.
     """
@@ -42,7 +42,8 @@ class _Reader(HTMLParser):
         anchor = given.get("id") or (given.get("name", "") if tag == "a" else "")
         if anchor:
             self._page.anchors.add(anchor)
-        if target := given.get(_SOURCES.get(tag, ""), ""):
+        target = given.get(_SOURCES.get(tag, ""), "")
+        if target and not (tag == "a" and target.startswith("https://")):
             self._page.targets.append(target)
         self._open_code += tag in _CODE
         if tag in {"h1", "h2", "h3", "h4", "h5", "h6"}:

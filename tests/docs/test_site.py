@@ -75,8 +75,8 @@ def test_no_page_shows_unrendered_markup(pages) -> None:
     assert set() == left
 
 
-def test_no_link_is_broken_or_leaves_the_site(pages, site: Path) -> None:
-    """Pages, anchors, images, scripts and styles are all part of the site."""
+def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(pages, site: Path) -> None:
+    """Linked pages and anchors exist; images, scripts and styles are all part of the site."""
     broken = {
         f"{page.path.relative_to(site)}: {target}"
         for page in pages.values()
