@@ -1,8 +1,8 @@
 """A process that shares a cache and does what it is told, line by line.
 
 Each line read is a Python expression over `cache` and the other names here; its outcome is printed
-as `repr`, or as `!Type: message` when it raises. With the setting `user` it becomes that user first;
-not sooner, as another user may be unable to read the interpreter.
+as `repr`, or as `!Type: message` when it raises. With the setting `user` it becomes that user
+first; not sooner, as another user may be unable to read the interpreter.
 """
 
 import os
