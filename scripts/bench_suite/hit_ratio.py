@@ -16,6 +16,7 @@ import statistics
 from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import cachebox
@@ -106,10 +107,10 @@ def _ours(eviction: str) -> Play:
     return play
 
 
-def _mapping(make: Callable[[int], object]) -> Play:
+def _mapping(make: Callable[[int], Any]) -> Play:
     def play(keys: Sequence[str], capacity: int) -> int:
         cache = make(capacity)
-        get, put = cache.get, cache.__setitem__  # type: ignore[attr-defined]
+        get, put = cache.get, cache.__setitem__
         misses = 0
         for key in keys:
             if get(key) is None:

@@ -7,7 +7,7 @@ found by a key that a person can read, on a backend that could as well be a dire
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import cachetools
@@ -50,9 +50,10 @@ def suite() -> Iterator[Suite]:
         peers = peer(ttl=LIFETIME)(coroutine)
         ours = cached(ttl=LIFETIME, backend=cache)(coroutine)
         hits = {name: _each(function) for name, function in functions.items()}
+        awaited: dict[str, Callable[[int], Awaitable[int]]] = {"cashews": peers, "cached": ours}
         asynchronous: dict[str, Work] = {
             name: _awaiting_each(runner, function)
-            for name, function in {"cashews": peers, "cached": ours}.items()
+            for name, function in awaited.items()
         }
         for work in (*hits.values(), *asynchronous.values()):
             work()
@@ -106,9 +107,9 @@ def _each(function: Callable[[int], int]) -> Work:
     return work
 
 
-def _awaiting_each(runner: asyncio.Runner, function: Callable[[int], object]) -> Work:
+def _awaiting_each(runner: asyncio.Runner, function: Callable[[int], Awaitable[int]]) -> Work:
     async def all_of_them() -> None:
         for number in NUMBERS:
-            await function(number)  # type: ignore[misc]
+            await function(number)
 
     return lambda: runner.run(all_of_them())

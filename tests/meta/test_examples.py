@@ -18,7 +18,7 @@ assert cache.get("a") == 1
 
 def run(program: str) -> str:
     """Run a program in a new interpreter and return what it printed."""
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
         text=True,

@@ -43,7 +43,7 @@ CONTRACT = {
 
 def run(program: str) -> str:
     """Run a program in a new interpreter and return what it printed."""
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
     )
     assert "" == done.stderr
