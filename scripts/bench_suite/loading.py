@@ -52,8 +52,7 @@ def suite() -> Iterator[Suite]:
         hits = {name: _each(function) for name, function in functions.items()}
         awaited: dict[str, Callable[[int], Awaitable[int]]] = {"cashews": peers, "cached": ours}
         asynchronous: dict[str, Work] = {
-            name: _awaiting_each(runner, function)
-            for name, function in awaited.items()
+            name: _awaiting_each(runner, function) for name, function in awaited.items()
         }
         for work in (*hits.values(), *asynchronous.values()):
             work()

@@ -84,11 +84,15 @@ def test_setting_aside_is_logged_once_and_keeps_one_copy(directory, caplog):
     [(0x01, 79), (0x80, 79), pytest.param(0x10, 1, marks=pytest.mark.soak)],
 )
 def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
-    """Each byte of the store in turn: what is read is right or missing, and the cache works on."""
+    """Each byte of the store in turn: what is read is right or missing, and the cache works on.
+
+    Where the byte is one of a page's index, LMDB may look past an entry, even a new one: a miss.
+    """
     data = fill(directory)
     whole = bytearray(data.read_bytes())
-    lost = 0
-    for offset in range(0, used_bytes(whole), step):
+    lost = overlooked = 0
+    offsets = range(0, used_bytes(whole), step)
+    for offset in offsets:
         damaged = bytearray(whole)
         damaged[offset] ^= bit
         for old in directory.glob(f"{DATA_NAME}*"):
@@ -98,8 +102,11 @@ def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
             found = assert_right_or_missing(cache)
             lost += found < len(VALUES)
             cache.set("after", offset)
-            assert cache.get("after") == offset
+            after = cache.get("after")
+            assert after in (offset, None)
+            overlooked += after is None
     assert lost
+    assert overlooked < len(offsets) / 100
 
 
 def test_a_flipped_byte_of_a_record_is_a_miss_that_heals(make, directory):
