@@ -33,7 +33,11 @@ def main() -> int:
     if for_pytest and not arguments.soak:
         message = f"Name a suite to run pytest with {' '.join(for_pytest)!r}: {', '.join(SUITES)}."
         raise Problem(message)
-    steps = soak(for_pytest) if arguments.soak else everything(interpreters)
+    steps = (
+        soak(for_pytest)
+        if arguments.soak
+        else everything(interpreters, thorough=arguments.thorough)
+    )
     return _run_all(toolbox, steps)
 
 
@@ -45,6 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         "suite", nargs="?", choices=list(SUITES), help="run only this suite, on one interpreter"
     )
     parser.add_argument("--soak", action="store_true", help="run the tests that take minutes")
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="run every case on every interpreter, not only on the newest",
+    )
     parser.add_argument(
         "--python", metavar="3.X", action="append", help="use only this interpreter; repeatable"
     )

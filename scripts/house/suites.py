@@ -8,8 +8,8 @@ from house.steps import Step
 from house.toolbox import ROOT
 
 _PYTEST = ("python", "-m", "pytest", "-p", "no:cacheprovider", "--color=no")
-_MEASURED_ALONE = "not soak and not serial"
-_LIGHT = f"{_MEASURED_ALONE} and not faults"
+_EVERYTHING = ("-m", "not soak and not serial")
+_LIGHT = ("-m", "not soak and not serial and not faults", "--one-in", "4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,16 @@ SUITES = {
 """Every suite by name, the longest first, so that the last one to finish is a short one."""
 
 
-def everything(interpreters: Sequence[Interpreter]) -> list[Step]:
+def everything(interpreters: Sequence[Interpreter], *, thorough: bool = False) -> list[Step]:
     """Return the steps of a whole run.
 
     Args:
-        interpreters: What to test on, oldest first. The newest one also runs the tests that inject
-            heavy faults, and those that measure time, the latter alone.
+        interpreters: What to test on, oldest first. The newest one runs everything. The others
+            leave out the tests that inject heavy faults, and run every other test with a part of
+            its cases. Tests that measure time run alone, on one.
+        thorough: Run every case of every test on every interpreter.
     """
-    return [*_tests(interpreters), *_checks(), _measurements()]
+    return [*_tests(interpreters, thorough=thorough), *_checks(), _measurements()]
 
 
 def soak(for_pytest: Sequence[str]) -> list[Step]:
@@ -103,20 +105,20 @@ def _checks() -> Iterator[Step]:
     yield Step(name="pyright", environment="types", commands=(("pyright",),))
 
 
-def _tests(interpreters: Sequence[Interpreter]) -> Iterator[Step]:
+def _tests(interpreters: Sequence[Interpreter], *, thorough: bool) -> Iterator[Step]:
     newest = interpreters[-1]
     for interpreter in reversed(interpreters):
         for suite in SUITES.values():
             if not suite.per_interpreter and interpreter is not newest:
                 continue
-            markers = ["-m", _MEASURED_ALONE if interpreter is newest else _LIGHT]
+            choice = _EVERYTHING if thorough or interpreter is newest else _LIGHT
             if suite.name == "packaging":
-                markers += ["-k", "not lowest"]
+                choice = (*choice, "-k", "not lowest")
             suffix = f" {interpreter.minor}" if suite.per_interpreter else ""
             yield Step(
                 name=f"{suite.name}{suffix}",
                 environment=suite.environment(interpreter),
-                commands=((*_PYTEST, suite.folder, *markers),),
+                commands=((*_PYTEST, suite.folder, *choice),),
                 without=suite.without,
             )
 
