@@ -17,7 +17,7 @@ from jinpy_cache_core import (
     CacheManagerConfig,
 )
 from jinpy_cache_core.registry import backend_class, backend_names
-from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_core.testing import BackendContract, FakeClock, LockstepContract
 
 pytestmark = pytest.mark.usefixtures("dict_distribution")
 
@@ -26,6 +26,19 @@ class TestDictBackend(BackendContract):
     """Four synchronous primitives over a dict are enough for every row."""
 
     serializers = ("msgpack", "json")
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> BaseBackend:
+        """Build one from the class that the entry point names."""
+        found = backend_class("dict")
+        return found(found.config_class(**settings), clock=clock)
+
+
+@pytest.mark.soak
+class TestDictBackendForLong(LockstepContract):
+    """The model and the backend agree however long they are compared."""
+
+    serializers = ("msgpack",)
+    examples = 2000
 
     def make_backend(self, clock: FakeClock, **settings: Any) -> BaseBackend:
         """Build one from the class that the entry point names."""

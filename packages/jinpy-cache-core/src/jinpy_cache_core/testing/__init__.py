@@ -20,8 +20,17 @@ _pytest.register_assert_rewrite(
 )
 
 from jinpy_cache_core.testing.clock import FakeClock  # noqa: E402
-from jinpy_cache_core.testing.contract import BackendContract  # noqa: E402
+from jinpy_cache_core.testing.contract import BackendContract, LockstepContract  # noqa: E402
 from jinpy_cache_core.testing.halves import Awaited, Half  # noqa: E402
 from jinpy_cache_core.testing.threads import bounded, restless, together  # noqa: E402
 
-__all__ = ["Awaited", "BackendContract", "FakeClock", "Half", "bounded", "restless", "together"]
+__all__ = [
+    "Awaited",
+    "BackendContract",
+    "FakeClock",
+    "Half",
+    "LockstepContract",
+    "bounded",
+    "restless",
+    "together",
+]

@@ -51,3 +51,7 @@ class BackendContract(
     The other hooks (`advance`, `raw_payload`, `cleanup`, `in_half`) and attributes (`serializers`,
     `exact_clock`) have defaults that suit a backend which reads the injected clock.
     """
+
+
+class LockstepContract(LockstepRows):
+    """Only the random sequences of operations, for a run of minutes: give it many `examples`."""

@@ -1,7 +1,7 @@
 """The contract as a whole: whatever the sequence of operations, a cache behaves like a dict."""
 
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
 from hypothesis import HealthCheck
@@ -16,21 +16,18 @@ from jinpy_cache_core.testing.harness import Harness, once
 from jinpy_cache_core.testing.samples import required, sample
 from jinpy_cache_core.testing.stateful import CacheMachine, Stage
 
-EXAMPLES_PER_PROFILE = 2
-"""One example here for so many of the active profile: each is a whole sequence of operations."""
-
 
 class LockstepRows(Harness):
     """Random sequences of operations."""
+
+    examples: ClassVar[int | None] = None
+    """How many sequences; by default half as many as the active Hypothesis profile has examples."""
 
     @once
     def test_any_sequence_of_operations_is_that_of_a_dict(
         self, serializer: SerializerSpec, settings: dict[str, Any]
     ) -> None:
-        """A backend and a dict with deadlines answer alike, through both halves, as time passes.
-
-        A longer run takes a Hypothesis profile with more examples (`--hypothesis-profile`).
-        """
+        """A backend and a dict with deadlines answer alike, through both halves, as time passes."""
 
         def open_stage(stack: ExitStack, default_ttl: float | None) -> Stage:
             clock = FakeClock()
@@ -53,7 +50,7 @@ class LockstepRows(Harness):
             cast("type[CacheMachine]", lambda: CacheMachine(open_stage)),
             settings=hypothesis_settings(
                 active,
-                max_examples=max(1, active.max_examples // EXAMPLES_PER_PROFILE),
+                max_examples=self.examples or max(1, active.max_examples // 2),
                 stateful_step_count=40,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
