@@ -40,13 +40,13 @@ class Suite:
 SUITES = {
     suite.name: suite
     for suite in (
-        Suite("file"),
         Suite("redis"),
-        Suite("memory"),
+        Suite("docs", per_interpreter=False, fixed_environment="docs"),
+        Suite("file"),
         Suite("contract"),
+        Suite("memory"),
         Suite("core"),
         Suite("meta"),
-        Suite("docs", per_interpreter=False, fixed_environment="docs"),
         Suite("packaging", per_interpreter=False, fixed_environment="build"),
         Suite("typing", per_interpreter=False, fixed_environment="types"),
         Suite("scripts", per_interpreter=False, fixed_environment="default"),
@@ -64,7 +64,15 @@ def everything(interpreters: Sequence[Interpreter], *, thorough: bool = False) -
             its cases. Tests that measure time run alone, on one.
         thorough: Run every case of every test on every interpreter.
     """
-    return [*_tests(interpreters, thorough=thorough), *_checks(), _measurements()]
+    newest = [interpreters[-1]]
+    others = interpreters[-2::-1]
+    return [
+        *_checks(),
+        *_tests(newest, _EVERYTHING),
+        _lowest_versions(),
+        *_tests(others, _EVERYTHING if thorough else _LIGHT, per_interpreter_only=True),
+        _measurements(),
+    ]
 
 
 def soak(for_pytest: Sequence[str]) -> list[Step]:
@@ -90,13 +98,6 @@ def _package_suites() -> list[Suite]:
 
 
 def _checks() -> Iterator[Step]:
-    packaging = SUITES["packaging"]
-    yield Step(
-        name="lowest versions",
-        environment=packaging.fixed_environment,
-        commands=((*_PYTEST, packaging.folder, "-k", "lowest"),),
-        without=packaging.without,
-    )
     yield Step(
         name="format", environment="lint", commands=(("ruff", "format", "--check", "--diff", "."),)
     )
@@ -105,22 +106,35 @@ def _checks() -> Iterator[Step]:
     yield Step(name="pyright", environment="types", commands=(("pyright",),))
 
 
-def _tests(interpreters: Sequence[Interpreter], *, thorough: bool) -> Iterator[Step]:
-    newest = interpreters[-1]
-    for interpreter in reversed(interpreters):
+def _tests(
+    interpreters: Sequence[Interpreter],
+    choice: tuple[str, ...],
+    *,
+    per_interpreter_only: bool = False,
+) -> Iterator[Step]:
+    for interpreter in interpreters:
         for suite in SUITES.values():
-            if not suite.per_interpreter and interpreter is not newest:
+            if per_interpreter_only and not suite.per_interpreter:
                 continue
-            choice = _EVERYTHING if thorough or interpreter is newest else _LIGHT
-            if suite.name == "packaging":
-                choice = (*choice, "-k", "not lowest")
+            left_out = ("-k", "not lowest") if suite.name == "packaging" else ()
             suffix = f" {interpreter.minor}" if suite.per_interpreter else ""
             yield Step(
                 name=f"{suite.name}{suffix}",
                 environment=suite.environment(interpreter),
-                commands=((*_PYTEST, suite.folder, *choice),),
+                commands=((*_PYTEST, suite.folder, *choice, *left_out),),
                 without=suite.without,
             )
+
+
+def _lowest_versions() -> Step:
+    """Test with the lowest allowed dependencies; apart, because it takes as long as all the rest."""
+    packaging = SUITES["packaging"]
+    return Step(
+        name="lowest versions",
+        environment=packaging.fixed_environment,
+        commands=((*_PYTEST, packaging.folder, "-k", "lowest"),),
+        without=packaging.without,
+    )
 
 
 def _measurements() -> Step:
