@@ -127,7 +127,7 @@ def _tests(
 
 
 def _lowest_versions() -> Step:
-    """Test with the lowest allowed dependencies; apart, because it takes as long as all the rest."""
+    """Test with the lowest allowed dependencies; apart, for it takes as long as the rest."""
     packaging = SUITES["packaging"]
     return Step(
         name="lowest versions",

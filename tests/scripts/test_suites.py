@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from house.interpreters import Interpreter
 from house.steps import Step
 from house.suites import SUITES, everything, soak
