@@ -51,6 +51,25 @@ def test_many_threads_and_loops_at_once(make, standalone):
     assert [] == wrong
 
 
+def test_threads_that_come_first_at_once_share_connections(make, standalone):
+    """However many threads make the first call together, closing leaves no connection behind."""
+    for _ in range(30):
+        cache = make(standalone.url, pool_size=4)
+        barrier = threading.Barrier(8)
+
+        def first_call(cache=cache, barrier=barrier) -> None:
+            barrier.wait(30)
+            cache.incr("k")
+
+        threads = [threading.Thread(target=first_call) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        cache.close()
+    gc.collect()
+
+
 def test_one_loop_after_the_other(make, standalone):
     """Each `asyncio.run` has connections of its own, which end with it, `aclose` or not."""
     cache = make(standalone.url)

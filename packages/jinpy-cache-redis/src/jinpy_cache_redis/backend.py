@@ -1,5 +1,6 @@
 """`RedisCacheBackend`: the operations of a cache, each a plan run by one of two drivers."""
 
+import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NoReturn, TypeVar, cast, overload
 
@@ -66,6 +67,7 @@ class RedisCacheBackend(BaseBackend):
         self._errors: ErrorPolicy = Raising() if settings.on_error == "raise" else Missing()
         self._lends_sync_only = settings.client is not None and settings.async_client is None
         self._sync: Driver | None = None
+        self._first_use = threading.Lock()
         self._loops = LoopDrivers(self._assembly.async_driver)
         if settings.exposes_password:
             LOGGER.warning(
@@ -89,10 +91,18 @@ class RedisCacheBackend(BaseBackend):
     def _perform(self, plan: Plan[T]) -> T:
         if self._closed:
             raise self._closed_error()
-        driver = self._sync
-        if driver is None:
-            driver = self._sync = self._assembly.driver()
+        driver = self._sync or self._first_driver()
         return driver.run(plan)
+
+    def _first_driver(self) -> Driver:
+        # Threads that come at once must share one: a second one's connections would be lost.
+        with self._first_use:
+            driver = self._sync
+            if driver is None:
+                if self._closed:
+                    raise self._closed_error()
+                driver = self._sync = self._assembly.driver()
+            return driver
 
     async def _aperform(self, plan: Plan[T]) -> T:
         if self._closed:
@@ -469,12 +479,15 @@ class RedisCacheBackend(BaseBackend):
             return REFUSES
 
     def _release(self) -> None:
-        if self._sync is not None:
-            self._sync.close()
+        with self._first_use:
+            driver = self._sync
+        if driver is not None:
+            driver.close()
         self._loops.close()
 
     def after_fork_in_child(self) -> None:
         """Let go of the parent's connections; new ones are made on first use."""
+        self._first_use = threading.Lock()
         driver, self._sync = self._sync, None
         if driver is not None:
             driver.abandon()
