@@ -51,6 +51,7 @@ DAMAGE: Final = (
     lmdb.InvalidError,
     lmdb.VersionMismatchError,
     lmdb.CursorFullError,
+    lmdb.PageFullError,
     lmdb.IncompatibleError,
     lmdb.BadValsizeError,
 )
