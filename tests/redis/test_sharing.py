@@ -7,16 +7,29 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 
 from jinpy_cache_core import CacheClosedError, CacheConfigurationError
 from jinpy_cache_core.testing.halves import new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from jinpy_cache_redis.assembly import Assembly
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
 )
+
+
+def slowly(method):
+    """Let every other thread run before a method does."""
+
+    def slow(self):
+        for _ in range(100):
+            time.sleep(0)
+        return method(self)
+
+    return slow
 
 
 def test_many_threads_and_loops_at_once(make, standalone):
@@ -51,8 +64,9 @@ def test_many_threads_and_loops_at_once(make, standalone):
     assert [] == wrong
 
 
-def test_threads_that_come_first_at_once_share_connections(make, standalone):
+def test_threads_that_come_first_at_once_share_connections(make, standalone, monkeypatch):
     """However many threads make the first call together, closing leaves no connection behind."""
+    monkeypatch.setattr(Assembly, "driver", slowly(Assembly.driver))
     for _ in range(30):
         cache = make(standalone.url, pool_size=4)
         barrier = threading.Barrier(8)
