@@ -9,7 +9,7 @@ from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
 class TestMemoryContract(BackendContract):
     """The contract, in this process."""
 
-    serializers = ("native", "msgpack", "json", "pickle", "str", "bytes")
+    serializers = ("native", None, "msgpack", "json", "pickle", "str", "bytes")
 
     def make_backend(self, clock: FakeClock, **settings: Any) -> MemoryCacheBackend:
         """Build one that lives in this process alone."""

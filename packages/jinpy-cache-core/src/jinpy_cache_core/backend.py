@@ -334,7 +334,7 @@ class BaseBackend(LoadingOperations, CacheInterface, AsyncCacheInterface, metacl
         Args:
             key: The key, verbatim.
         """
-        return self._live(check_key(key)) is not None
+        return self._is_live(check_key(key))
 
     @reporting(CacheOperation.CLEAR)
     def clear(self) -> None:
@@ -652,6 +652,10 @@ class BaseBackend(LoadingOperations, CacheInterface, AsyncCacheInterface, metacl
     def _live(self, key: str) -> Record | None:
         return decisions.live(self._opened()._read(key), self._now())
 
+    def _is_live(self, key: str) -> bool:
+        """Whether there is a live entry; overridden where that is known without reading it."""
+        return self._live(key) is not None
+
     def _value(self, key: str, record: Record, kind: type[Any] | None = None) -> Any:
         """Decode a live record; what a newer release wrote is `MISSING`, and stays where it is."""
         try:
@@ -690,7 +694,7 @@ class BaseBackend(LoadingOperations, CacheInterface, AsyncCacheInterface, metacl
     def _live_keys(self, prefix: str) -> Iterator[str]:
         try:
             for key in self._scan(prefix):
-                if self._live(key) is not None:
+                if self._is_live(key):
                     yield key
         except Exception as error:  # noqa: BLE001 - as in `reporting`
             self._raise_mapped(error, CacheOperation.SCAN, None)

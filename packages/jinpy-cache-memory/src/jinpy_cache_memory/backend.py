@@ -264,8 +264,7 @@ class MemoryCacheBackend(Places, BaseBackend):
         Args:
             key: The key, verbatim.
         """
-        key = check_key(key)
-        return self._seen(self._opened()._engine.peek(key))
+        return self._is_live(check_key(key))
 
     @reporting(CacheOperation.CLEAR)
     def clear(self) -> None:
@@ -526,6 +525,9 @@ class MemoryCacheBackend(Places, BaseBackend):
             for key in self._engine.snapshot()
             if key.startswith(prefix) and self._seen(peek(key))
         )
+
+    def _is_live(self, key: str) -> bool:
+        return self._seen(self._opened()._engine.peek(key))
 
     def _clear(self) -> None:
         self._engine.clear()

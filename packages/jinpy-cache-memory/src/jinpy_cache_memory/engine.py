@@ -196,7 +196,7 @@ class Engine:
                 seconds = self._default_seconds
             elif type(ttl) is float:
                 seconds = ttl
-            elif type(ttl) is int and ttl <= LONGEST_INT:
+            elif type(ttl) is int and 0 < ttl <= LONGEST_INT:
                 seconds = float(ttl)
             if 0.0 < seconds <= LONGEST or seconds == NEVER:
                 now = self._time_for_write(seconds)

@@ -26,7 +26,7 @@ from jinpy_cache_core.slots import Held
 from jinpy_cache_core.testing.clock import FakeClock
 from jinpy_cache_core.testing.factories import Gate, Tally, wait_for_followers
 from jinpy_cache_core.testing.halves import Half
-from jinpy_cache_core.testing.harness import Harness, Make, once
+from jinpy_cache_core.testing.harness import Harness, Make, not_with, once
 from jinpy_cache_core.testing.threads import together
 
 CALLERS = 8
@@ -118,7 +118,7 @@ class LoadingRows(Harness):
         assert [False, None, []] == [cache.exists("key"), cache.ttl("key"), list(cache.scan())]
         assert "value" == cache.get_or_set("key", lambda: "value")
 
-    @once
+    @not_with(None)
     def test_what_cannot_be_stored_is_an_error(self, cache: CacheInterface) -> None:
         """An unstorable value is refused as `set` refuses it, and nobody is kept waiting."""
         with pytest.raises(CacheSerializationError):
