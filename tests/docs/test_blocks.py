@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import os
 import subprocess
 import sys
@@ -113,12 +112,6 @@ def test_toml_blocks_are_toml(block: Block) -> None:
     assert tomllib.loads(block.text)
 
 
-@pytest.mark.parametrize("block", [one for one in EVERY if one.language == "json"], ids=str)
-def test_json_blocks_are_json(block: Block) -> None:
-    """A configuration file can be pasted as it is shown."""
-    assert json.loads(block.text)
-
-
 @pytest.mark.parametrize("block", [one for one in EVERY if one.language == "console"], ids=str)
 def test_commands_exist(block: Block) -> None:
     """What a reader is told to type names our distributions, scripts and environments."""
@@ -153,7 +146,7 @@ def wrong_with(words: list[str]) -> str:
 
 def test_every_block_is_of_a_kind_that_is_checked() -> None:
     """A block in another language, or a text that no example prints, would be checked by nobody."""
-    checked = {"python", "toml", "json", "console", "ini"}
+    checked = {"python", "toml", "console", "ini"}
     shown = {
         after
         for blocks in BLOCKS.values()
