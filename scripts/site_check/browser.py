@@ -252,6 +252,8 @@ def open_browser(program: str, profile: Path) -> Iterator[Browser]:
     try:
         process = subprocess.Popen(
             [sys.executable, "-c", _ON_3_AND_4, str(from_us), str(to_us), program, *command],
+            # Crash reports and the like go where the profile goes.
+            env={**os.environ, "HOME": str(profile), "XDG_CONFIG_HOME": str(profile)},
             pass_fds=(from_us, to_us),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
