@@ -87,10 +87,11 @@ def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
     """Each byte of the store in turn: what is read is right or missing, and the cache works on.
 
     Where the byte is one of a page's index, LMDB may look past an entry, even a new one: a miss.
+    Where it is of the mark that makes the store ours, it is taken for another program's, and left.
     """
     data = fill(directory)
     whole = bytearray(data.read_bytes())
-    lost = overlooked = 0
+    lost = overlooked = disowned = 0
     offsets = range(0, used_bytes(whole), step)
     for offset in offsets:
         damaged = bytearray(whole)
@@ -98,7 +99,13 @@ def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
         for old in directory.glob(f"{DATA_NAME}*"):
             old.unlink()
         data.write_bytes(damaged)
-        with FileCacheBackend(FileCacheConfig(directory=directory)) as cache:
+        try:
+            cache = FileCacheBackend(FileCacheConfig(directory=directory))
+        except CacheConfigurationError as error:
+            assert "another program" in error.message
+            disowned += 1
+            continue
+        with cache:
             found = assert_right_or_missing(cache)
             lost += found < len(VALUES)
             cache.set("after", offset)
@@ -106,7 +113,7 @@ def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
             assert after in (offset, None)
             overlooked += after is None
     assert lost
-    assert overlooked < len(offsets) / 100
+    assert overlooked + disowned < len(offsets) / 100
 
 
 def test_a_flipped_byte_of_a_record_is_a_miss_that_heals(make, directory):
