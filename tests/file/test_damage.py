@@ -101,8 +101,7 @@ def test_a_flipped_bit_is_never_a_wrong_value(directory, bit, step):
         data.write_bytes(damaged)
         try:
             cache = FileCacheBackend(FileCacheConfig(directory=directory))
-        except CacheConfigurationError as error:
-            assert "another program" in error.message
+        except CacheConfigurationError:
             disowned += 1
             continue
         with cache:
