@@ -24,6 +24,7 @@ from jinpy_cache_core import (
     CacheManagerConfig,
     cached,
 )
+from jinpy_cache_core.loading import wrappers
 from jinpy_cache_core.loading.arguments import text_of
 from jinpy_cache_core.loading.sites import CacheInfo
 
@@ -116,6 +117,22 @@ def test_the_written_wrapper_and_the_general_way_make_the_same_keys(backend):
         assert backend.exists(function.cache_key(one))
     assert 13 == len(CALLS)
     assert 13 == len(list(backend.scan()))
+
+
+def test_remembered_keys_are_of_exactly_these_arguments(backend, monkeypatch):
+    """Arguments that compare equal but differ in type, and more of them than are remembered."""
+    monkeypatch.setattr(wrappers, "_MOST_KEYS", 3)
+
+    @cached(backend=backend)
+    def shown(first: object, second: object = 0) -> str:
+        return f"{first!r} {second!r}"
+
+    values = [1, True, 1.0, "1", Size.SMALL, 0, False, "", "x" * 2000, 2**70]
+    for _ in range(2):
+        assert [f"{value!r} 0" for value in values] == [shown(value) for value in values]
+        assert [f"{one!r} {two!r}" for one in values for two in values] == [
+            shown(one, two) for one in values for two in values
+        ]
 
 
 def test_a_coroutine_function_is_cached_likewise(backend):

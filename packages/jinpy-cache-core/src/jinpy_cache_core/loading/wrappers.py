@@ -3,7 +3,9 @@
 A hit should cost little more than the lookup itself. So for a function with plain parameters the
 wrapper is written as source with exactly these parameters, as `attrs` and `namedtuple` write
 theirs: no packing of arguments, no loop over them, and a key that is one f-string while they are of
-types whose `repr` is quick and exact. Everything else takes the general way.
+types whose `repr` is quick and exact. The last keys are remembered by their arguments, exact `int`
+and `str` only, which are equal only when they are the same; that spares writing the text, and its
+hash. Everything else takes the general way.
 """
 
 import inspect
@@ -17,13 +19,22 @@ from jinpy_cache_core.sentinels import MISSING
 
 _MOST_PARAMETERS: Final = 8
 
+_MOST_KEYS: Final = 4096
+"""How many keys a wrapper remembers before it forgets them all; each is a few hundred bytes."""
+
 _SOURCE: Final = """
-def make(_jp_get, _jp_missing, _jp_make, _jp_load, {defaults}):
+def make(_jp_get, _jp_missing, _jp_make, _jp_load, _jp_keys, {defaults}):
     {define} wrapper({parameters}):
         if {quick}:
-            _jp_key = f"{prefix}{fields})"
-            if len(_jp_key) > {longest}:
-                _jp_key = _jp_make({names})
+            _jp_key = _jp_keys.get({arguments})
+            if _jp_key is None:
+                _jp_key = f"{prefix}{fields})"
+                if len(_jp_key) > {longest}:
+                    _jp_key = _jp_make({names})
+                else:
+                    if len(_jp_keys) >= {most_keys}:
+                        _jp_keys.clear()
+                    _jp_keys[{arguments}] = _jp_key
         else:
             _jp_key = _jp_make({names})
         _jp_value = {get}(_jp_key, _jp_missing)
@@ -86,6 +97,8 @@ def _written(
         prefix=keying.prefix,
         fields=", ".join(f"{{{name}!r}}" for name in names),
         longest=LONGEST,
+        most_keys=_MOST_KEYS,
+        arguments=names[0] if len(names) == 1 else "({})".format("".join(f"{n}, " for n in names)),
         names=", ".join(names),
         tuple="".join(f"{name}, " for name in names),
         get="await _jp_get" if is_async else "_jp_get",
@@ -93,7 +106,7 @@ def _written(
     )
     space: dict[str, Any] = {}
     exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
-    made: types.FunctionType = space["make"](None, MISSING, keying.make, load, **defaults)
+    made: types.FunctionType = space["make"](None, MISSING, keying.make, load, {}, **defaults)
     cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
     site.attach("aget" if is_async else "get", cells["_jp_get"])
     return made
