@@ -16,6 +16,7 @@ def test_max_entries_is_never_exceeded(make):
     cache.set_many({f"m{number}": number for number in range(50)})
     assert len(cache) <= 10
     assert cache.counters.evicted >= 90
+    assert cache.stats().evictions == cache.counters.evicted
     assert cache.check().ok
 
 

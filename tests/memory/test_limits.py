@@ -243,3 +243,16 @@ def test_a_ttl_above_a_century_is_never(make):
     for ttl in (1e12, 10**12, math.inf):
         backend.set("key", 1, ttl)
         assert math.inf == backend.ttl("key")
+
+
+def test_evictions_are_counted(make, clock):
+    """`stats` tells how many entries made room; neither deleting nor expiry counts."""
+    cache = make(max_entries=10)
+    for number in range(25):
+        cache.set(f"k{number}", number)
+    assert 15 == cache.stats().evictions
+    cache.clear()
+    cache.set("brief", 1, ttl=1)
+    clock.advance(2)
+    cache.set("next", 1)
+    assert 15 == cache.stats().evictions

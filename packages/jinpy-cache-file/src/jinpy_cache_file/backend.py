@@ -200,6 +200,9 @@ class FileCacheBackend(BaseBackend):
         self._store.deadline("jinpy-cache:health")
         return self._environment.readonly is None
 
+    def _evictions(self) -> int | None:
+        return self._tree.counters.evicted
+
     def _release(self) -> None:
         self._group.close()
         environments.release(self._environment)

@@ -535,6 +535,9 @@ class MemoryCacheBackend(Places, BaseBackend):
     def _probe(self) -> bool:
         return not self._engine.closed
 
+    def _evictions(self) -> int | None:
+        return self._engine.evicted
+
     def _release(self) -> None:
         self._engine.close()
 

@@ -118,6 +118,9 @@ class Engine:
             is not long.
         keeps_all: Whether that holds for values of every type.
         listener: Called after the lock with what was dropped; `None` for nobody.
+
+    Attributes:
+        evicted: How many live entries had to make room.
     """
 
     def __init__(
@@ -150,6 +153,7 @@ class Engine:
         self._unsettled: list[Entry] = []
         self._garbage: list[object] = []
         self._closed = False
+        self.evicted = 0
         self._renew_lock()
 
     def attach(self, general_get: Callable[..., Any], general_set: Callable[..., Any]) -> None:
@@ -499,6 +503,8 @@ class Engine:
             entry.alive = False
             del self._entries[entry.key]
             self._weight -= entry.weight
+            if cause == SIZE:
+                self.evicted += 1
             self._drop(entry.key, entry.value, cause)
         if entry.bucket != NO_BUCKET or entry.queue != NO_QUEUE or entry.alive:
             self._mend(entry)
