@@ -176,15 +176,31 @@ def until(condition: object, what: str, patience: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-class Cluster:
-    """Three primaries with a replica each."""
+STEADY = 30_000
+"""Milliseconds of silence until a server counts as dead, where none is to die.
 
-    def __init__(self, directory: Path) -> None:
+A busy machine may hold a server up for seconds. If its replica took over then, what the replica had
+not heard of yet would be undone, and a test would see that.
+"""
+
+BRITTLE = 1_000
+"""The same, where a test kills servers and waits for the others to notice."""
+
+
+class Cluster:
+    """Three primaries with a replica each.
+
+    Args:
+        directory: Where each server gets a directory.
+        patience: Milliseconds of silence until a primary is replaced.
+    """
+
+    def __init__(self, directory: Path, patience: int = STEADY) -> None:
         self.servers = [
             Server(
                 directory / str(number),
                 cluster_enabled="yes",
-                cluster_node_timeout="1000",
+                cluster_node_timeout=str(patience),
                 cluster_replica_validity_factor="0",
                 repl_diskless_sync_delay="0",
                 cluster_allow_replica_migration="no",
@@ -264,11 +280,17 @@ def link_up(server: Server) -> bool:
 
 
 class SentinelGroup:
-    """A primary, a replica and three sentinels that watch over them."""
+    """A primary, a replica and three sentinels that watch over them.
+
+    Args:
+        directory: Where each server gets a directory.
+        patience: Milliseconds of silence until the primary is replaced.
+    """
 
     SERVICE = "mymaster"
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patience: int = STEADY) -> None:
+        self.patience = patience
         self.primary = Server(directory / "primary", repl_diskless_sync_delay="0")
         self.replica = Server(
             directory / "replica",
@@ -293,7 +315,7 @@ class SentinelGroup:
         for sentinel in self.sentinels:
             (sentinel.directory / "sentinel.conf").write_text(
                 f"sentinel monitor {self.SERVICE} 127.0.0.1 {self.primary.port} 2\n"
-                f"sentinel down-after-milliseconds {self.SERVICE} 500\n"
+                f"sentinel down-after-milliseconds {self.SERVICE} {self.patience}\n"
                 f"sentinel failover-timeout {self.SERVICE} 3000\n"
             )
             sentinel.start()

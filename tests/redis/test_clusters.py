@@ -7,7 +7,7 @@ import time
 import pytest
 from redis.crc import key_slot
 from tests.redis.conftest import QUICK
-from tests.redis.servers import Cluster, SentinelGroup, role_of, str_of, until
+from tests.redis.servers import BRITTLE, Cluster, SentinelGroup, role_of, str_of, until
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
@@ -16,7 +16,7 @@ from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 @pytest.fixture
 def own_cluster(tmp_path):
     """A cluster for one test alone."""
-    group = Cluster(tmp_path / "cluster")
+    group = Cluster(tmp_path / "cluster", BRITTLE)
     try:
         yield group.start()
     finally:
@@ -26,7 +26,7 @@ def own_cluster(tmp_path):
 @pytest.fixture
 def own_sentinels(tmp_path):
     """Sentinels for one test alone."""
-    group = SentinelGroup(tmp_path / "sentinels")
+    group = SentinelGroup(tmp_path / "sentinels", BRITTLE // 2)
     try:
         yield group.start()
     finally:

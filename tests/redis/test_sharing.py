@@ -10,8 +10,9 @@ import threading
 import time
 
 import pytest
+from tests.redis.servers import until
 
-from jinpy_cache_core import CacheClosedError, CacheConfigurationError
+from jinpy_cache_core import CacheClosedError, CacheConfigurationError, CacheException
 from jinpy_cache_core.testing.halves import new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 from jinpy_cache_redis.assembly import Assembly
@@ -214,23 +215,66 @@ def test_closing_ends_every_connection(server):
         assert 1 == len(admin.client_list())
 
 
-def test_closing_while_operations_are_under_way(make, proxy):
-    """They finish, or say that the cache is closed; nothing is left open."""
-    cache = make(proxy.url)
-    cache.set("k", 1)
-    proxy.delay = 0.02
+PATIENT = {
+    "connect_timeout": 20.0,
+    "command_timeout": 20.0,
+    "operation_timeout": 30.0,
+    "pool_timeout": 20.0,
+}
+"""Time limits that do not matter."""
 
-    async def main() -> list[object]:
+
+def ways_it_ended(outcomes: list[object]) -> set[object]:
+    """The results, and the types of the errors."""
+    return {type(one) if isinstance(one, Exception) else one for one in outcomes}
+
+
+def test_closing_while_coroutines_are_under_way(make, proxy):
+    """What was sent finishes or is given up, what waits is told at once; nothing is opened."""
+    cache = make(proxy.url, pool_size=4, **PATIENT)
+
+    async def main() -> tuple[list[object], int]:
+        await asyncio.gather(*[cache.aset("k", 1) for _ in range(8)])
+        proxy.swallow = True
         calls = [asyncio.ensure_future(cache.aget("k")) for _ in range(50)]
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(0)
+        opened = proxy.accepted
         await cache.aclose()
-        return await asyncio.gather(*calls, return_exceptions=True)
+        waiting = calls[4:]
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+        for call in calls[:4]:
+            call.cancel()
+        await asyncio.gather(*calls[:4], return_exceptions=True)
+        return told, proxy.accepted - opened
 
     with new_runner() as runner:
-        outcomes = runner.run(main())
-    assert {1} | {CacheClosedError} >= {
-        type(one) if isinstance(one, Exception) else one for one in outcomes
-    }
+        told, opened = runner.run(main())
+    assert ({CacheClosedError}, 0) == (ways_it_ended(told), opened)
+
+
+def test_closing_while_threads_are_waiting(make, proxy):
+    """Who waits for a connection is told at once, and opens none."""
+    cache = make(proxy.url, pool_size=1, **PATIENT)
+    cache.set("k", 1)
+    (pool,) = cache._sync._pools.values()
+    outcomes: list[object] = []
+
+    def call() -> None:
+        try:
+            outcomes.append(cache.get("k"))
+        except CacheException as error:
+            outcomes.append(error)
+
+    busy = pool.take(time.monotonic() + PATIENT["pool_timeout"])
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    until(lambda: pool._waiting == len(threads), "every thread waits")
+    cache.close()
+    for thread in threads:
+        thread.join()
+    pool.give_back(busy)
+    assert ({CacheClosedError}, 8, 1) == (ways_it_ended(outcomes), len(outcomes), proxy.accepted)
 
 
 def test_clients_that_are_lent(standalone):

@@ -235,6 +235,8 @@ class AsyncDriver:
         pool = self._guides.get(node)
         if pool is None:
             pool = self._guides[node] = self._make_pool(node, True)
+            if self._closed:
+                pool.close()
         return pool
 
     def _left(self, until: float) -> float:

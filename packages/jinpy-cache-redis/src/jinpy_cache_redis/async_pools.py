@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 from jinpy_cache_redis.async_links import StreamLink
 from jinpy_cache_redis.dialing import Dialer
-from jinpy_cache_redis.failures import Refused
 from jinpy_cache_redis.greeting import Greeting
 from jinpy_cache_redis.nodes import Node
-from jinpy_cache_redis.pools import exhausted
+from jinpy_cache_redis.pools import closed, exhausted
 from jinpy_cache_redis.requests import Request
 from jinpy_cache_redis.timing import SHORTEST, Timing
 
@@ -114,8 +113,7 @@ class StreamPool:
         if link is not None:
             return link
         if self._closed:
-            message = "The cache was closed."
-            raise Refused(message, self._node)
+            raise closed(self._node)
         if len(self._links) + self._opening >= self._size:
             link = await self._wait(until)
             if link is not None and not link.broken:
@@ -219,6 +217,10 @@ class StreamPool:
     def close(self) -> None:
         """See `AsyncPool`."""
         self._closed = True
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(closed(self._node))
         self._closing = [*self._closing, *self._idle]
         self.drop_idle()
 

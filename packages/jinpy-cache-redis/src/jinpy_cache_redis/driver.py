@@ -228,6 +228,8 @@ class Driver:
             pool = self._guides.get(node)
             if pool is None:
                 pool = self._guides[node] = self._make_pool(node, True)
+                if self._closed:
+                    pool.close()
             return pool
 
     def close(self) -> None:

@@ -110,14 +110,13 @@ class LinkPool:
 
     def take(self, until: float) -> SocketLink:
         """See `Pool`."""
-        if self._closed:
-            message = "The cache was closed."
-            raise Refused(message, self._node)
         give_up = min(until, self._timing.monotonic() + self._timing.pool_timeout)
         with self._changed:
             self._waiting += 1
             try:
                 while True:
+                    if self._closed:
+                        raise closed(self._node)
                     try:
                         return self._idle.pop()
                     except IndexError:
@@ -188,7 +187,9 @@ class LinkPool:
 
     def close(self) -> None:
         """See `Pool`."""
-        self._closed = True
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         self.drop_idle()
 
     def abandon(self) -> None:
@@ -204,3 +205,9 @@ def exhausted(node: Node, size: int) -> Exhausted:
         "Raise pool_size, or pool_timeout."
     )
     return Exhausted(message, node)
+
+
+def closed(node: Node) -> Refused:
+    """The failure of a pool that was closed, before or while somebody waited for a link."""
+    message = "The cache was closed."
+    return Refused(message, node)
