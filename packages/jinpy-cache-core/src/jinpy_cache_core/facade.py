@@ -8,12 +8,12 @@ handed backends to, and the next use looks the backend up again.
 
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.lifecycle import ClosedByWith
 
 if TYPE_CHECKING:
     from jinpy_cache_core.manager import CacheManager
@@ -155,7 +155,7 @@ class AsyncCacheClient(_Facade, AsyncCacheInterface):
 
 
 @_offering(*SYNC_OPERATIONS, *ASYNC_OPERATIONS, *OBSERVATIONS)
-class Cache(_Facade, CacheInterface, AsyncCacheInterface):
+class Cache(_Facade, ClosedByWith, CacheInterface, AsyncCacheInterface):
     """What an application holds: one backend by name, with every operation, sync and async.
 
     The backend is looked up on first use, so a module may make its `Cache` before the application
@@ -168,25 +168,3 @@ class Cache(_Facade, CacheInterface, AsyncCacheInterface):
 
     def __contains__(self, key: str) -> bool:
         return self.exists(key)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar, overload
 import lmdb
 
 from jinpy_cache_core import decisions
-from jinpy_cache_core.backend import BaseBackend, reporting
+from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.decisions import UNCHANGED, Change, Decision, Record
@@ -19,6 +19,7 @@ from jinpy_cache_core.exceptions import CacheBackendError, CacheException
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.keys import check_key, check_keys
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
+from jinpy_cache_core.reporting import reporting
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.ttl import TTL
 from jinpy_cache_file import environment as environments

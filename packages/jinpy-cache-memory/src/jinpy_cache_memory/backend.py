@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar, cast, overload
 
 import attrs
 
-from jinpy_cache_core.backend import BaseBackend, reporting
+from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.clock import MONOTONIC, Clock
 from jinpy_cache_core.codec import parse_integer
 from jinpy_cache_core.config import BaseCacheBackendConfig
@@ -26,6 +26,7 @@ from jinpy_cache_core.exceptions import (
 )
 from jinpy_cache_core.integers import add_int64, check_amount, negated, not_a_counter
 from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.reporting import reporting
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import (
     IMMUTABLE,

@@ -8,11 +8,11 @@ general path. A value that needs neither lease nor grace is stored as `set` woul
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from jinpy_cache_core.backend import reporting
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.integers import add_int64, not_a_counter
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, NextSlot, Releasing
 from jinpy_cache_core.records import UNCHANGED, Unchanged
+from jinpy_cache_core.reporting import reporting
 from jinpy_cache_core.slots import EMPTY, Held, Slot
 from jinpy_cache_memory.entry import Entry, Frozen
 from jinpy_cache_memory.weighing import weigh_stored

@@ -2,19 +2,22 @@
 
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NoReturn, TypeVar, cast, overload
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 from jinpy_cache_core import (
     TTL,
+    AsyncCacheInterface,
     BaseBackend,
     BaseCacheBackendConfig,
     CacheConnectionError,
     CacheException,
+    CacheInterface,
     CacheOperation,
     Clock,
     Decision,
     Record,
 )
+from jinpy_cache_core.declarations import declared_by
 from jinpy_cache_core.integers import check_amount, negated
 from jinpy_cache_core.keys import check_key, check_keys, check_prefix
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing, Standing
@@ -29,7 +32,6 @@ from jinpy_cache_redis.plans import Plans
 from jinpy_cache_redis.requests import Plan
 from jinpy_cache_redis.scans import Walk, clearing_page, probe, refuse_raw_clear, visible_page
 
-D = TypeVar("D")
 T = TypeVar("T")
 
 
@@ -128,12 +130,7 @@ class RedisCacheBackend(BaseBackend):
 
     # -- Operations ------------------------------------------------------------------------------
 
-    @overload
-    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    @declared_by(CacheInterface.get)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """See `BaseBackend.get`; one `GET`."""
         try:
@@ -141,12 +138,7 @@ class RedisCacheBackend(BaseBackend):
         except Exception as error:  # noqa: BLE001 - the one edge where all is mapped, as below
             return self._failed(error, CacheOperation.GET, key, default)
 
-    @overload
-    async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    @declared_by(AsyncCacheInterface.aget)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
         try:

@@ -1,62 +1,43 @@
-"""The operations that compute: what `BaseBackend` offers on top of its primitives."""
+"""The operations that compute: what `BaseBackend` offers on top of reading and writing."""
 
 import functools
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Unpack, cast, overload
+from typing import Any, ClassVar, TypeVar, Unpack
 
+from jinpy_cache_core.clock import Clock
+from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.declarations import declared_by
 from jinpy_cache_core.exceptions import CacheValueTypeError
+from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.keys import check_key, check_keys
-from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.drivers import arun, run
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.many import load_many
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides, Policy, policy_of
+from jinpy_cache_core.loading.places import Places
 from jinpy_cache_core.loading.plans import Plans, Request
 from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.ttl import TTL
 
-if TYPE_CHECKING:
-    from jinpy_cache_core.backend import BaseBackend
-
-D = TypeVar("D")
 E = TypeVar("E", bound=CacheEvent)
 T = TypeVar("T")
 
 
-class LoadingOperations:
-    """`get_or_set` and its kin, `stats` and `on`; mixed into `BaseBackend`."""
-
-    _plans: Plans
-    _options: EntryOptions
+class LoadingOperations(Places):
+    """`get_or_set` and its kin, `stats` and `on`."""
 
     _own_areads: ClassVar[frozenset[str]] = frozenset()
     """Which of `aget` and `aget_many` do not call their synchronous twins of the same instance."""
 
-    @overload
-    def get_or_set(
-        self,
-        key: str,
-        factory: Callable[[], T],
-        ttl: TTL = None,
-        *,
-        type: type[T] | None = None,
-        options: EntryOptions | None = None,
-        force_refresh: bool = False,
-        **overrides: Unpack[EntryOverrides],
-    ) -> T: ...
-    @overload
-    def get_or_set(
-        self,
-        key: str,
-        factory: Callable[[FactoryContext], T],
-        ttl: TTL = None,
-        *,
-        type: type[T] | None = None,
-        options: EntryOptions | None = None,
-        force_refresh: bool = False,
-        **overrides: Unpack[EntryOverrides],
-    ) -> T: ...
+    def __init__(
+        self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
+    ) -> None:
+        super().__init__(config, clock=clock)
+        self._options = self._config.options
+        self._plans = Plans(self)
+
+    @declared_by(CacheInterface.get_or_set)
     def get_or_set(
         self,
         key: str,
@@ -105,46 +86,10 @@ class LoadingOperations:
             if value is not MISSING:
                 return value
         plans = self._plans
-        request = Request(key, factory, policy, type, force_refresh)
-        plan = plans.load(request) if policy.plain_hits or force_refresh else plans.lookup(request)
+        plan = plans.of(Request(key, factory, policy, type, force_refresh))
         return run(plan, plans.background, plans.pause)
 
-    @overload
-    async def aget_or_set(
-        self,
-        key: str,
-        factory: Callable[[], Awaitable[T]],
-        ttl: TTL = None,
-        *,
-        type: type[T] | None = None,
-        options: EntryOptions | None = None,
-        force_refresh: bool = False,
-        **overrides: Unpack[EntryOverrides],
-    ) -> T: ...
-    @overload
-    async def aget_or_set(
-        self,
-        key: str,
-        factory: Callable[[FactoryContext], Awaitable[T]],
-        ttl: TTL = None,
-        *,
-        type: type[T] | None = None,
-        options: EntryOptions | None = None,
-        force_refresh: bool = False,
-        **overrides: Unpack[EntryOverrides],
-    ) -> T: ...
-    @overload
-    async def aget_or_set(
-        self,
-        key: str,
-        factory: Callable[[], T] | Callable[[FactoryContext], T],
-        ttl: TTL = None,
-        *,
-        type: type[T] | None = None,
-        options: EntryOptions | None = None,
-        force_refresh: bool = False,
-        **overrides: Unpack[EntryOverrides],
-    ) -> T: ...
+    @declared_by(AsyncCacheInterface.aget_or_set)
     async def aget_or_set(
         self,
         key: str,
@@ -169,8 +114,7 @@ class LoadingOperations:
             if value is not MISSING:
                 return value
         plans = self._plans
-        request = Request(key, factory, policy, type, force_refresh)
-        plan = plans.load(request) if policy.plain_hits or force_refresh else plans.lookup(request)
+        plan = plans.of(Request(key, factory, policy, type, force_refresh))
         return await arun(plan, plans.background, plans.apause)
 
     def get_or_set_many(
@@ -206,8 +150,7 @@ class LoadingOperations:
             CacheReentryError: As for `get_or_set`.
         """
         wanted, policy = check_keys(keys), self._policy(ttl, options, overrides)
-        backend = cast("BaseBackend", self)
-        known = {} if force_refresh else backend.get_many(wanted, MISSING)
+        known = {} if force_refresh else self.get_many(wanted, MISSING)
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
             plans = self._plans
@@ -228,8 +171,7 @@ class LoadingOperations:
     ) -> dict[str, T]:
         """Same as `get_or_set_many`, asynchronously."""
         wanted, policy = check_keys(keys), self._policy(ttl, options, overrides)
-        backend = cast("BaseBackend", self)
-        known = {} if force_refresh else await backend.aget_many(wanted, MISSING)
+        known = {} if force_refresh else await self.aget_many(wanted, MISSING)
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
             plans = self._plans
@@ -243,10 +185,10 @@ class LoadingOperations:
         Everything off the path of a hit is always counted. Hits and misses are counted only with
         `statistics=True` in the configuration: reads are then wrapped, and otherwise untouched.
         """
-        counts = {name: int(count) for name, count in self._plans.counters.snapshot().items()}
-        counts.pop("fill_seconds", None)
-        seconds = self._plans.counters.snapshot().get("fill_seconds", 0.0)
-        counted = {"hits": 0, "misses": 0} if cast("BaseBackend", self)._config.statistics else {}
+        snapshot = self._plans.counters.snapshot()
+        seconds = snapshot.pop("fill_seconds", 0.0)
+        counts = {name: int(count) for name, count in snapshot.items()}
+        counted = {"hits": 0, "misses": 0} if self._config.statistics else {}
         evictions = self._evictions()
         return CacheStatistics(fill_seconds=seconds, evictions=evictions, **{**counted, **counts})
 
@@ -269,8 +211,7 @@ class LoadingOperations:
         return None
 
     def _policy(self, ttl: TTL, options: EntryOptions | None, overrides: EntryOverrides) -> Policy:
-        default = cast("BaseBackend", self)._default_seconds
-        said = self._options
+        default, said = self._default_seconds, self._options
         if options is not None:
             said = _checked_options(options).over(said)
         if ttl is not None:
@@ -283,43 +224,10 @@ class LoadingOperations:
             return policy_of.__wrapped__(said, default)
 
     def _reading(self, kind: Any) -> Callable[..., Any]:
-        get = cast("BaseBackend", self).get
-        return get if kind is None else functools.partial(get, type=kind)
+        return self.get if kind is None else functools.partial(self.get, type=kind)
 
     def _areading(self, kind: Any) -> Callable[..., Any]:
-        aget = cast("BaseBackend", self).aget
-        return aget if kind is None else functools.partial(aget, type=kind)
-
-    def _count_reads(self) -> None:
-        """Wrap the reads of this instance so that hits and misses are counted."""
-        backend = cast("BaseBackend", self)
-        add = self._plans.counters.add
-        get, get_many = backend.get, backend.get_many
-        aget, aget_many = backend.aget, backend.aget_many
-
-        def seen(value: object, default: object) -> Any:
-            found = value is not MISSING
-            add("hits" if found else "misses")
-            return value if found else default
-
-        def seen_many(values: dict[str, Any], default: object) -> dict[str, Any]:
-            return {key: seen(value, default) for key, value in values.items()}
-
-        def counted_get(key: str, default: object = None, *, type: Any = None) -> Any:
-            return seen(get(key, MISSING, type=type), default)
-
-        def counted_get_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-            return seen_many(get_many(keys, MISSING), default)
-
-        async def counted_aget(key: str, default: object = None, *, type: Any = None) -> Any:
-            return seen(await aget(key, MISSING, type=type), default)
-
-        async def counted_aget_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-            return seen_many(await aget_many(keys, MISSING), default)
-
-        vars(self).update(get=counted_get, get_many=counted_get_many)
-        own = {"aget": counted_aget, "aget_many": counted_aget_many}
-        vars(self).update({name: own[name] for name in self._own_areads})
+        return self.aget if kind is None else functools.partial(self.aget, type=kind)
 
 
 @functools.lru_cache(maxsize=64, typed=True)

@@ -54,7 +54,7 @@ from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.slots import Held, Slot
 
 if TYPE_CHECKING:
-    from jinpy_cache_core.backend import BaseBackend
+    from jinpy_cache_core.loading.places import Places
 
 T = TypeVar("T")
 _log = logging.getLogger("jinpy_cache")
@@ -138,7 +138,7 @@ class Plans:
 
     def __init__(
         self,
-        backend: "BaseBackend",
+        backend: "Places",
         *,
         timer: Callable[[], float] = time.monotonic,
         chance: Chance = random.random,
@@ -178,6 +178,11 @@ class Plans:
             _log.warning(message, self._backend.name, left)
 
     # -- Looking up ------------------------------------------------------------------------------
+
+    def of(self, request: Request) -> Plan[Any]:
+        """The plan for a request; with `plain_hits` the caller has looked the value up already."""
+        known_missing = request.policy.plain_hits or request.force
+        return self.load(request) if known_missing else self.lookup(request)
 
     def lookup(self, request: Request) -> Plan[Any]:
         """A fresh value, renewed in the background if it is due; else as `load`."""
