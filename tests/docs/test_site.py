@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jinpy_utils.cache import CacheManager
 from site_check.html import broken_links, read_site
 
 MEMBERS = [
@@ -41,6 +42,17 @@ def test_the_reference_page_shows_every_member_of_the_base_backend(pages, site: 
         assert "doc-signature" in shown[anchor], member
         source = shown[anchor].partition("Source code in")[2]
         assert f"def {member}(" in re.sub(r"<[^>]+>", "", source), member
+
+
+def test_the_reference_shows_everything_a_manager_can_do(pages, site: Path) -> None:
+    """Its own methods, and each operation of a cache."""
+    page = pages[site / "reference" / "core" / "index.html"]
+    shown = {name for name in dir(CacheManager) if not name.startswith("_")}
+    assert shown == {
+        anchor.rpartition(".")[2]
+        for anchor in page.headings
+        if anchor.startswith("jinpy_utils.cache.CacheManager.")
+    }
 
 
 @pytest.mark.parametrize(
