@@ -1,6 +1,7 @@
 """Every eviction policy keeps books that agree with a set, and chooses in constant time."""
 
 from collections.abc import Iterator
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -83,3 +84,34 @@ def test_lru_evicts_what_was_used_least_recently():
     """A hit saves an entry from its turn."""
     hits = play(POLICIES["lru"](3), 3, iter([1, 2, 3, 1, 4, 1, 2]))
     assert [False, False, False, True, False, True, False] == hits
+
+
+def share_of_hits(name: str, capacity: int, keys: list[int]) -> float:
+    """How often the policy had what was asked for, once it had time to learn."""
+    hits = play(POLICIES[name](capacity), capacity, iter(keys))
+    later = hits[len(hits) // 2 :]
+    return sum(later) / len(later)
+
+
+def test_adaptive_keeps_a_part_of_a_loop_that_does_not_fit():
+    """Where LRU has thrown away everything by the time it is asked for again."""
+    loop = list(range(200)) * 100
+    assert 0.0 == share_of_hits("lru", 100, loop)
+    assert 0.4 < share_of_hits("adaptive", 100, loop) <= 0.5
+
+
+def test_adaptive_follows_what_is_recent():
+    """Where each key is used for a while and never again, it comes close to LRU."""
+    random = Random(7)
+    drifting = [step // 10 - int(random.expovariate(1 / 30)) for step in range(40_000)]
+    lru, adaptive = (share_of_hits(name, 100, drifting) for name in ("lru", "adaptive"))
+    assert 0.98 * lru < adaptive
+
+
+def test_adaptive_changes_its_mind():
+    """What it has learnt from a loop does not keep it from following what is recent, after that."""
+    random = Random(7)
+    loop = list(range(-1200, -1000)) * 100
+    drifting = [step // 10 - int(random.expovariate(1 / 30)) for step in range(40_000)]
+    alone, after = (share_of_hits("adaptive", 100, keys) for keys in (drifting, loop + drifting))
+    assert 0.98 * alone < after

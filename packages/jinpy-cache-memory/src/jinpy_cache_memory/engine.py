@@ -74,6 +74,11 @@ LONGEST_INT: Final = 3_155_760_000
 SHORT_INT: Final = 2**60
 """An `int` below this is compared without allocating; longer ones take the general path."""
 
+INERT: Final = frozenset((type(None), bool, int, float, str, bytes))
+"""Types whose values run nothing when they go."""
+
+_is_ascii: Final = str.isascii
+
 UNFIT: Final = object()
 """A write that the general path has to refuse, or to do."""
 
@@ -428,13 +433,12 @@ class Engine:
                     if not checked and not _is_surely_a_key(key):
                         return UNFIT
                     fresh = Entry(key, value, deadline, weight)
-                if key in self._entries:
-                    continue
                 if self._closed:
                     if checked:
                         raise EngineClosed
                     return UNFIT
-                self._entries[key] = fresh
+                if self._entries.setdefault(key, fresh) is not fresh:
+                    continue
                 self._weight += weight
                 self._settle(fresh, now)
                 return self._take_garbage()
@@ -477,10 +481,11 @@ class Engine:
 
         Room is made before a new entry is hung up, so that it cannot be its own victim.
         """
-        self._unsettled.append(entry)
         if self._settling:
+            self._unsettled.append(entry)
             return
         self._settling = True
+        unsettled: Entry | None = entry
         try:
             if self._wheel.is_behind(now):
                 for expired in self._wheel.advance(now):
@@ -491,11 +496,17 @@ class Engine:
                     if victim is not None:
                         self._expel(victim, SIZE, now)
                         continue
-                if not self._unsettled:
+                if unsettled is not None:
+                    self._mend(unsettled)
+                    unsettled = None
+                elif self._unsettled:
+                    unsettled = self._unsettled.pop()
+                else:
                     break
-                self._mend(self._unsettled.pop())
         finally:
             self._settling = False
+            if unsettled is not None:  # interrupted: the next write goes on
+                self._unsettled.append(unsettled)
 
     def _expel(self, entry: Entry, cause: int, now: float) -> None:
         """Take out what the wheel or the policy has let go of, unless it was renewed meanwhile."""
@@ -569,9 +580,10 @@ class Engine:
     # -- What was dropped ------------------------------------------------------------------------
 
     def _drop(self, key: str, value: object, cause: int) -> None:
-        """Keep a value until the lock is released."""
+        """Keep a value until the lock is released, unless nothing runs when it goes."""
         if self._listener is None:
-            self._garbage.append(value)
+            if type(value) not in INERT:
+                self._garbage.append(value)
         else:
             self._garbage.append(Dropped(key, value, cause))
 
@@ -595,7 +607,7 @@ def _nobody(*_arguments: object, **_named: object) -> Any:
 
 
 def _is_surely_a_key(key: object) -> bool:
-    return type(key) is str and 0 < len(key) <= SURELY_SHORT and key.isascii()
+    return type(key) is str and 0 < len(key) <= SURELY_SHORT and _is_ascii(key)
 
 
 def _unlink(entry: Entry) -> None:

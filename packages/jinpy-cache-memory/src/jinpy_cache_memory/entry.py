@@ -8,6 +8,8 @@ list. Plain slotted classes, so that the same source compiles.
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from jinpy_cache_memory.words import i64
+
 Thaw: TypeAlias = Callable[[Any], Any]
 """Makes the caller's value of its stored form."""
 
@@ -41,7 +43,7 @@ class Entry:
         value: What is stored: the caller's object, or a `Frozen` form of it.
         deadline: When the entry expires, on the engine's clock; `math.inf` for never.
         weight: What it counts against `max_bytes`.
-        hashed: The policy's hash of the key, if it needs one.
+        note: What the policy writes down about it, less than 2**62.
         hits: How often it was read since the policy last looked; readers raise it without a lock,
             so under free threading it may miss some.
         alive: Whether the entry is in the engine's dict.
@@ -59,10 +61,10 @@ class Entry:
         "before",
         "bucket",
         "deadline",
-        "hashed",
         "hits",
         "key",
         "newer",
+        "note",
         "older",
         "queue",
         "value",
@@ -74,13 +76,13 @@ class Entry:
         self.value = value
         self.deadline = deadline
         self.weight = weight
-        self.hashed = 0
-        self.hits = 0
+        self.note: i64 = 0
+        self.hits: i64 = 0
         self.alive = True
-        self.queue = NO_QUEUE
+        self.queue: i64 = NO_QUEUE
         self.older: Entry | None = None
         self.newer: Entry | None = None
-        self.bucket = NO_BUCKET
+        self.bucket: i64 = NO_BUCKET
         self.before: Entry | None = None
         self.after: Entry | None = None
 
@@ -94,9 +96,9 @@ class Queue:
 
     __slots__ = ("newest", "number", "oldest", "size")
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: i64) -> None:
         self.number = number
-        self.size = 0
+        self.size: i64 = 0
         self.oldest: Entry | None = None
         self.newest: Entry | None = None
 
