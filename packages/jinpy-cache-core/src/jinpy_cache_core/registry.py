@@ -7,12 +7,14 @@ applications without metadata (frozen ones) and tests, and wins over an entry po
 
 import difflib
 import threading
-from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from jinpy_cache_core.backend import BaseBackend
 
 GROUP = "jinpy_cache.backends"
@@ -32,6 +34,13 @@ _registered: dict[str, "type[BaseBackend]"] = {}
 _lock = threading.Lock()
 
 C = TypeVar("C", bound="type[BaseBackend]")
+
+
+def entry_points(*, group: str, **wanted: Any) -> "Iterable[EntryPoint]":
+    """The entry points of this environment; who names no backend does not pay for the import."""
+    from importlib import metadata  # noqa: PLC0415
+
+    return metadata.entry_points(group=group).select(**wanted)
 
 
 def register_backend(name: str, backend_class: C, *, replace: bool = False) -> C:
@@ -95,7 +104,7 @@ def backend_class_for_scheme(scheme: str) -> "type[BaseBackend]":
     return backend_class(SCHEMES.get(scheme, scheme.partition("+")[0]))
 
 
-def _loaded(point: EntryPoint) -> "type[BaseBackend]":
+def _loaded(point: "EntryPoint") -> "type[BaseBackend]":
     from jinpy_cache_core.backend import BaseBackend  # noqa: PLC0415 - backends import this module
 
     try:
@@ -115,7 +124,7 @@ def _loaded(point: EntryPoint) -> "type[BaseBackend]":
     return loaded
 
 
-def _distribution(point: EntryPoint) -> str:
+def _distribution(point: "EntryPoint") -> str:
     return OUR_DISTRIBUTIONS.get(point.name) or (point.dist.name if point.dist else point.value)
 
 
