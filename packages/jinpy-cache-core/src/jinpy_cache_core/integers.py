@@ -1,6 +1,7 @@
 """The arithmetic of counters: signed 64-bit on every backend, so that Redis can hold them too."""
 
 from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
+from jinpy_cache_core.wording import with_article
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -14,7 +15,9 @@ def check_amount(amount: object) -> int:
         CacheValueError: It does not fit in 64 bits.
     """
     if not isinstance(amount, int) or isinstance(amount, bool):
-        message = f"amount={amount!r} is a {type(amount).__name__}; counters count in int."
+        message = (
+            f"amount={amount!r} is {with_article(type(amount).__name__)}; counters count in int."
+        )
         raise CacheValueTypeError(message)
     return check_int64(int(amount), what="amount")
 

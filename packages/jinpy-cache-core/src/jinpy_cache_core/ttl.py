@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TypeAlias, cast
 
 from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
+from jinpy_cache_core.wording import with_article
 
 TTL: TypeAlias = int | float | timedelta | None
 """Seconds, a `timedelta`, `math.inf` for never, or `None` for the backend's default."""
@@ -57,8 +58,8 @@ def _unusual_seconds(ttl: object) -> float:
     if isinstance(ttl, (int, float)) and not isinstance(ttl, bool):
         return ttl
     message = (
-        f"ttl={ttl!r} is a {type(ttl).__name__}, not a duration: give seconds as int or float, a "
-        "timedelta, math.inf for never, or None for the backend's default_ttl."
+        f"ttl={ttl!r} is {with_article(type(ttl).__name__)}, not a duration: give seconds as int "
+        "or float, a timedelta, math.inf for never, or None for the backend's default_ttl."
     )
     raise CacheValueTypeError(message)
 

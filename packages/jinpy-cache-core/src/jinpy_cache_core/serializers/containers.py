@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, get_args
 from jinpy_cache_core.serializers.annotations import ACCEPTED, field_types, origin_of, shown_type
 from jinpy_cache_core.serializers.reading import Unresolved
 from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
+from jinpy_cache_core.wording import with_article
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 """From a value and an annotation to the value as that; raises `Refusal` if it is not."""
@@ -24,7 +25,7 @@ _REBUILT: Final = frozenset((list, tuple, set, frozenset))
 
 def mismatch(value: object, wanted: object) -> Refusal:
     """The refusal of a value that is of another type than wanted."""
-    found = f"a {value.name}" if isinstance(value, Unresolved) else instance_of(type(value))
+    found = with_article(value.name) if isinstance(value, Unresolved) else instance_of(type(value))
     return Refusal(found, f"where {shown_type(wanted)} is wanted")
 
 

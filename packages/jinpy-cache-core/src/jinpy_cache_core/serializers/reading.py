@@ -19,6 +19,7 @@ from jinpy_cache_core.serializers.depth import deeper_than
 from jinpy_cache_core.serializers.extensions import DECODERS, Tag
 from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
 from jinpy_cache_core.serializers.registry import TypeRegistry
+from jinpy_cache_core.wording import with_article
 
 Hook = Callable[[int, bytes], object]
 
@@ -58,13 +59,15 @@ def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> obj
     plan = registry.named(name)
     if plan is None:
         message = (
-            f"The stored value holds a {name}, and no class of that name is registered in this "
-            "process. Read it with type=..., or allow it by register_type where it is defined."
+            f"The stored value holds {with_article(name)}, and no class of that name is registered "
+            "in this process. Read it with type=..., or allow it by register_type where it is "
+            "defined."
         )
         raise CacheSerializationError(message)
     if plan.tag != tag:
         message = (
-            f"The stored value holds a {name} written by another kind of class than it is now."
+            f"The stored value holds {with_article(name)} written by another kind of class than it "
+            "is now."
         )
         raise CacheSerializationError(message)
     return plan.together(content)

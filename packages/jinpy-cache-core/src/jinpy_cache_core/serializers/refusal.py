@@ -3,6 +3,7 @@
 from typing import Never
 
 from jinpy_cache_core.exceptions import CacheSerializationError
+from jinpy_cache_core.wording import with_article
 
 
 class Refusal(Exception):  # noqa: N818 - caught at the edge, never seen by users
@@ -43,8 +44,7 @@ def type_name(kind: type) -> str:
 
 def instance_of(kind: type) -> str:
     """A type's name with its article, as a sentence needs it."""
-    name = type_name(kind)
-    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
+    return with_article(type_name(kind))
 
 
 def refuse_to_store(serializer: str, what: str, why: str) -> Never:
