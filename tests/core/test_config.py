@@ -7,7 +7,13 @@ from typing import Any
 import attrs
 import pytest
 
-from jinpy_cache_core import BaseCacheBackendConfig, CacheConfigurationError, Secret
+from jinpy_cache_core import (
+    BaseCacheBackendConfig,
+    CacheConfigurationError,
+    CacheManagerConfig,
+    CacheSerializationError,
+    Secret,
+)
 from jinpy_cache_core.validation import (
     backend_name,
     duration,
@@ -104,7 +110,7 @@ def test_pickle_is_signed_or_loudly_not():
     assert BaseCacheBackendConfig(serializer="pickle", allow_unsigned_pickle=True).secret is None
 
 
-@pytest.mark.parametrize("secret", ["", b"", 1, ["s"]])
+@pytest.mark.parametrize("secret", ["", b"", 1, [""], ["s", 1], [["s"]]])
 def test_a_secret_is_text_or_bytes(secret: Any):
     """Not empty; what was given is not repeated."""
     with pytest.raises(CacheConfigurationError, match="non-empty str or bytes") as caught:
@@ -113,9 +119,33 @@ def test_a_secret_is_text_or_bytes(secret: Any):
     assert caught.value.__cause__ is None
 
 
-def test_a_secret_is_seen_nowhere():
+def test_a_list_of_secrets_is_not_empty():
+    """Without one, what is written could not be signed."""
+    with pytest.raises(CacheConfigurationError, match="must not be empty"):
+        BaseCacheBackendConfig(secret=[])
+
+
+def test_secrets_are_changed_without_losing_what_is_stored():
+    """Of several secrets the first signs and every one verifies; a dropped one no longer does."""
+
+    def codec(*secrets: str):
+        return BaseCacheBackendConfig(name="a", serializer="pickle", secret=secrets).codec()
+
+    old = codec("old").encode("k", {1, 2})
+    new = codec("new", "old").encode("k", {3})
+
+    assert {1, 2} == codec("new", "old").decode("k", old)
+    assert {3} == codec("new").decode("k", new)
+    with pytest.raises(CacheSerializationError, match="known secret"):
+        codec("new").decode("k", old)
+    with pytest.raises(CacheSerializationError, match="known secret"):
+        codec("old").decode("k", new)
+
+
+@pytest.mark.parametrize("secret", [CANARY, [CANARY, CANARY + "2"]])
+def test_a_secret_is_seen_nowhere(secret: Any):
     """Neither in the repr of a configuration nor in what is made of it."""
-    config = BaseCacheBackendConfig(serializer="pickle", secret=CANARY)
+    config = BaseCacheBackendConfig(serializer="pickle", secret=secret)
 
     for text in (repr(config), str(config), repr(attrs.asdict(config)), repr(config.codec())):
         assert CANARY not in text
@@ -148,3 +178,15 @@ def test_each_check_takes_what_it_says(validator: Any, good: list[Any], bad: lis
     for value in bad:
         with pytest.raises(CacheConfigurationError, match="setting="):
             checked(validator, value)
+
+
+@pytest.mark.parametrize("config_class", [BaseCacheBackendConfig, CacheManagerConfig])
+def test_a_misspelt_setting_is_refused_with_the_nearest_one(config_class: Any):
+    """In the words of misspelt data; as for any unknown keyword it is also a TypeError."""
+    with pytest.raises(CacheConfigurationError) as caught:
+        config_class(optoins={}, entirely_else=1)
+
+    assert isinstance(caught.value, TypeError)
+    assert f"{config_class.__name__} has 2 problems" in caught.value.message
+    assert "optoins: is no setting. Did you mean 'options'?" in caught.value.message
+    assert "entirely_else: is no setting; there are" in caught.value.message

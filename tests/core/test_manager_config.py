@@ -10,7 +10,12 @@ from typing import Any
 import attrs
 import pytest
 
-from jinpy_cache_core import CacheBackendFactory, CacheConfigurationError, CacheManagerConfig
+from jinpy_cache_core import (
+    CacheBackendFactory,
+    CacheConfigurationError,
+    CacheManagerConfig,
+    Secret,
+)
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.sources import backend_config
 
@@ -253,3 +258,40 @@ def test_an_error_crosses_processes_whole() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert caught.value.to_dict() == again.to_dict()
     assert type(caught.value) is type(again)
+
+
+ROTATION = (Secret("new"), Secret("old"))
+
+
+def test_several_secrets_are_a_list_in_data(tmp_path: Path, shelf_config: Any) -> None:
+    """From objects, plain data and TOML alike: the first signs, every one verifies."""
+    data = {"backends": [{"backend_type": "shelf", "secret": ["new", "old"]}]}
+    file = tmp_path / "cache.toml"
+    file.write_text('[[backends]]\nbackend_type = "shelf"\nsecret = ["new", "old"]\n')
+
+    assert ROTATION == shelf_config(secret=["new", b"old"]).secret
+    assert ROTATION == CacheManagerConfig.from_dict(data).backends[0].secret
+    assert ROTATION == CacheManagerConfig.from_toml(file).backends[0].secret
+
+
+def test_several_secrets_are_numbered_in_the_environment(shelf_config: Any) -> None:
+    """A comma could be part of a secret, so each has a variable of its own, in order of numbers."""
+    variables = {
+        f"JINPY_CACHE_BACKENDS__SHELF__SECRET__{number}": f"{number}" for number in (10, 9)
+    }
+    config = CacheManagerConfig.from_env(
+        {"JINPY_CACHE_BACKENDS__SHELF__BACKEND_TYPE": "shelf", **variables}
+    )
+
+    assert (Secret("9"), Secret("10")) == config.backends[0].secret
+
+
+@pytest.mark.parametrize("second", ["", 1])
+def test_a_wrong_one_of_several_secrets_is_not_repeated(second: Any) -> None:
+    """The problem has its path, and shows none of them."""
+    data = {"backends": [{"backend_type": "shelf", "secret": [CANARY, second]}]}
+    with pytest.raises(CacheConfigurationError, match=r"backends\[0\].secret: is not a") as caught:
+        CacheManagerConfig.from_dict(data)
+    assert CANARY not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None

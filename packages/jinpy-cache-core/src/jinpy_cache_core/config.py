@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote
 import attrs
 
 from jinpy_cache_core.codec import Codec
+from jinpy_cache_core.keywords import KnownKeywords
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import SerializerSpec
@@ -15,7 +16,7 @@ from jinpy_cache_core.validation import (
     optional_namespace,
     switch,
     to_seconds,
-    to_secret,
+    to_secrets,
     whole_number,
 )
 
@@ -29,7 +30,7 @@ def _own_name(config: "BaseCacheBackendConfig") -> str:
 
 
 @attrs.frozen(kw_only=True)
-class BaseCacheBackendConfig:
+class BaseCacheBackendConfig(KnownKeywords):
     """What every backend is configured with; immutable, checked when it is made.
 
     A backend's author subclasses it with `@attrs.frozen(kw_only=True)`, names the `backend_type`
@@ -45,7 +46,8 @@ class BaseCacheBackendConfig:
         serializer: `"msgpack"`, `"json"`, `"pickle"`, `"str"`, `"bytes"`, or an object with `dumps`
             and `loads`; on memory also `"native"` and `None`.
         max_value_bytes: The largest encoded value in bytes; `None` for no limit.
-        secret: Signs what `"pickle"` writes to a shared store (HMAC-SHA256, bound to the key).
+        secret: Signs what `"pickle"` writes to a shared store (HMAC-SHA256, bound to the key). A
+            list while it is being changed: the first signs, every one verifies.
         allow_unsigned_pickle: Read pickles that anyone could have written. Whoever can write to
             the store can then run code in this process.
         options: How entries are computed, kept and renewed by `get_or_set` and `@cached`, where a
@@ -70,7 +72,7 @@ class BaseCacheBackendConfig:
     max_value_bytes: int | None = attrs.field(
         default=None, validator=whole_number(optional="no limit")
     )
-    secret: Secret | None = attrs.field(default=None, converter=to_secret)
+    secret: Secret | tuple[Secret, ...] | None = attrs.field(default=None, converter=to_secrets)
     allow_unsigned_pickle: bool = attrs.field(default=False, validator=switch)
     options: EntryOptions = attrs.field(default=NO_OPTIONS, converter=to_options)
     statistics: bool = attrs.field(default=False, validator=switch)

@@ -117,6 +117,10 @@ class CacheConfigurationError(CacheException, ValueError):
     default_code = CacheErrorType.CONFIGURATION
 
 
+class CacheConfigurationTypeError(CacheConfigurationError, TypeError):
+    """There is no setting of that name; also a `TypeError`, as any unknown keyword is."""
+
+
 class CacheConnectionError(CacheException, ConnectionError):
     """The store cannot be reached, or went away; for a counter the outcome may be unknown."""
 

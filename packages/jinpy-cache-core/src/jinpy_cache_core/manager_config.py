@@ -11,6 +11,7 @@ import attrs
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.keywords import KnownKeywords
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.sources import BackendSource, read_backend
 from jinpy_cache_core.structuring import Problems, structure_fields
@@ -55,7 +56,7 @@ declared = _Declaration()
 
 
 @attrs.frozen(kw_only=True)
-class CacheManagerConfig:
+class CacheManagerConfig(KnownKeywords):
     """The backends of an application.
 
     With `enable_singleton=True` making one also declares its backends to the process-wide manager,
@@ -153,7 +154,8 @@ class CacheManagerConfig:
         """Read environment variables.
 
         `JINPY_CACHE_BACKENDS__<NAME>` holds the URL of a backend, or
-        `JINPY_CACHE_BACKENDS__<NAME>__<SETTING>` one of its settings (`BACKEND_TYPE` among them);
+        `JINPY_CACHE_BACKENDS__<NAME>__<SETTING>` one of its settings (`BACKEND_TYPE` among them),
+        where `__0`, `__1` after the setting make a list;
         `JINPY_CACHE_DEFAULT_BACKEND` and `JINPY_CACHE_ENABLE_SINGLETON` as the fields. Names and
         settings are lower-cased; a value is parsed by the setting's type.
 
@@ -181,7 +183,11 @@ class CacheManagerConfig:
             else:
                 problems.add(variable, f"{prefix}BACKENDS__{rest[0].upper()} is a URL already.")
         problems.raise_if_any("The environment")
-        return cls._read(data | {"backends": backends}, source="The environment", text=True)
+        data["backends"] = {
+            name: one if isinstance(one, str) else _with_lists(one)
+            for name, one in backends.items()
+        }
+        return cls._read(data, source="The environment", text=True)
 
     @classmethod
     def _read(cls, data: object, *, source: str, text: bool) -> Self:
@@ -199,6 +205,21 @@ class CacheManagerConfig:
             _check_names(backends, arguments.get("default_backend"), problems)
         problems.raise_if_any(source)
         return cls(backends=backends, **arguments)
+
+
+def _with_lists(settings: dict[str, str]) -> dict[str, Any]:
+    """The settings of a backend, with `secret__0` and `secret__1` made one list."""
+    plain: dict[str, Any] = {}
+    lists: dict[str, dict[int, str]] = {}
+    for name, value in settings.items():
+        setting, _, number = name.rpartition("__")
+        if number.isdecimal() and setting and setting not in settings:
+            lists.setdefault(setting, {})[int(number)] = value
+        else:
+            plain[name] = value
+    return plain | {
+        setting: [values[number] for number in sorted(values)] for setting, values in lists.items()
+    }
 
 
 def _listed(backends: Any, *, text: bool, problems: Problems) -> tuple[BaseCacheBackendConfig, ...]:

@@ -33,8 +33,10 @@ class Problems:
         """Note a problem."""
         self.sentences.append(f"{path}: {sentence}" if path else sentence)
 
-    def raise_if_any(self, source: str) -> None:
-        """Raise one error that lists them all.
+    def raise_if_any(
+        self, source: str, kind: type[CacheConfigurationError] = CacheConfigurationError
+    ) -> None:
+        """Raise one error of a kind that lists them all.
 
         Raises:
             CacheConfigurationError: There are any.
@@ -42,7 +44,7 @@ class Problems:
         if self.sentences:
             count = len(self.sentences)
             head = f"{source} has {count} problem{'s' if count > 1 else ''}:"
-            raise CacheConfigurationError("\n  - ".join([head, *self.sentences]))
+            raise kind("\n  - ".join([head, *self.sentences]))
 
 
 def _exactly(kind: type, *, also: tuple[type, ...] = ()) -> Callable[[Any, Any], Any]:

@@ -4,7 +4,7 @@ Each refuses with a sentence that names the setting, the value and what is allow
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -109,3 +109,24 @@ def to_secret(value: "str | bytes | Secret | None") -> Secret | None:
         return Secret(value)
     except TypeError as error:
         raise CacheConfigurationError(str(error)) from None
+
+
+def to_secrets(
+    value: "str | bytes | Secret | Iterable[str | bytes | Secret] | None",
+) -> Secret | tuple[Secret, ...] | None:
+    """Wrap a credential, or each of several during a rotation, so that none can be printed.
+
+    Raises:
+        CacheConfigurationError: One is empty, or neither str nor bytes, or there is none in the
+            list; nothing of it is repeated.
+    """
+    if value is None or isinstance(value, (str, bytes, Secret)) or not isinstance(value, Iterable):
+        return to_secret(value)
+    try:
+        secrets = tuple(map(Secret, value))
+    except TypeError as error:
+        raise CacheConfigurationError(str(error)) from None
+    if not secrets:
+        message = "A list of secrets must not be empty: the first signs, every one verifies."
+        raise CacheConfigurationError(message)
+    return secrets
