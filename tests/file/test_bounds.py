@@ -56,7 +56,8 @@ def test_max_bytes_bounds_the_directory(make, directory):
 def test_a_full_map_evicts_and_tries_again(make, monkeypatch, directory):
     """When LMDB's map is full before the bound is reached, the write goes through all the same."""
     cache = make(max_bytes=1 << 20)
-    monkeypatch.setattr("jinpy_cache_file.tree.charge", lambda *_, **__: 1)
+    for module in ("tree", "upkeep"):
+        monkeypatch.setattr(f"jinpy_cache_file.{module}.charge", lambda *_, **__: 1)
     for number in range(3000):
         cache.set(f"k{number}", b"v" * 1000)
     assert cache.get("k2999") == b"v" * 1000

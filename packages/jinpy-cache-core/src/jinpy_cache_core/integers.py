@@ -14,6 +14,8 @@ def check_amount(amount: object) -> int:
         CacheValueTypeError: It is a bool or not an `int`.
         CacheValueError: It does not fit in 64 bits.
     """
+    if type(amount) is int and INT64_MIN <= amount <= INT64_MAX:
+        return amount
     if not isinstance(amount, int) or isinstance(amount, bool):
         message = (
             f"amount={amount!r} is {with_article(type(amount).__name__)}; counters count in int."

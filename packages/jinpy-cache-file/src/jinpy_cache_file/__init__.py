@@ -3,7 +3,7 @@
 from jinpy_cache_file.backend import FileCacheBackend
 from jinpy_cache_file.check import CheckReport
 from jinpy_cache_file.config import FileCacheConfig
-from jinpy_cache_file.tree import Counters
+from jinpy_cache_file.upkeep import Counters
 
 __all__ = ["CheckReport", "Counters", "FileCacheBackend", "FileCacheConfig"]
 

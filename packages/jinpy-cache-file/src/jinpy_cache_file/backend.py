@@ -29,7 +29,8 @@ from jinpy_cache_file.group_commit import GroupCommit
 from jinpy_cache_file.layout import Space
 from jinpy_cache_file.ledger import Bounds
 from jinpy_cache_file.store import Store
-from jinpy_cache_file.tree import Counters, Tree
+from jinpy_cache_file.tree import Tree
+from jinpy_cache_file.upkeep import Counters
 from jinpy_cache_file.value_files import ValueFiles
 from jinpy_cache_file.warmth import Warmth
 

@@ -68,8 +68,8 @@ class Environment:
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
         lock: What a writer takes first.
-        gate: What a writer holds from the beginning to the end of a transaction: LMDB's binding
-            waits for ever when an environment is closed around a write transaction.
+        gate: What goes with the lock inside this process, so that nothing is closed around a write
+            transaction: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
         set_aside: How many damaged stores were put aside.
     """
@@ -226,21 +226,21 @@ class Environment:
         try:
             self.lock = self._opened_lock()
         except OSError:
-            self.lock = WriteLock.unopened(inherited.path)
+            self.lock = WriteLock.unopened(inherited.path, self.gate)
         inherited.forget()
 
     # -- Opening and closing, under the mutex ----------------------------------------------------
 
     def _opened_lock(self) -> WriteLock:
         try:
-            return WriteLock(self.path)
+            return WriteLock(self.path, self.gate)
         except OSError as error:
             if error.errno not in _UNREACHABLE:
                 raise
             try:
-                return WriteLock(self.path, readonly=True)
+                return WriteLock(self.path, self.gate, readonly=True)
             except OSError:
-                return WriteLock.unopened(self.path)
+                return WriteLock.unopened(self.path, self.gate)
 
     def _renew_lock(self) -> None:
         directories.prepare(self.path, shared=self._shared)

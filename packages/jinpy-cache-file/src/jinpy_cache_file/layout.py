@@ -57,15 +57,20 @@ _OUTSIDE: Final = INLINE ^ IN_FILE
 HEAD: Final = struct.Struct("<BIBddQ")
 """Mark of use, checksum, kind, deadline, when the expiry index has it, sequence."""
 
+LOOK: Final = struct.Struct("<BIBd")
+"""As much of the head as a read needs: mark of use, checksum, kind, deadline."""
+
+SEAL: Final = struct.Struct("<BI")
+"""What precedes the part of a record that the checksum is taken over: mark of use, checksum."""
+
 _CHECKED: Final = struct.Struct("<BddQ")
-_UNCHECKED: Final = struct.Struct("<BI")
 _REFERENCE: Final = struct.Struct("<BQ16s32s")
 _SEQUENCE: Final = struct.Struct(">Q")
 _KEY_SIZE: Final = struct.Struct("<H")
 _MOMENT: Final = struct.Struct(">d")
 
 HEAD_SIZE: Final = HEAD.size
-CHECKED_FROM: Final = _UNCHECKED.size
+CHECKED_FROM: Final = SEAL.size
 
 _REFERENCE_MARK: Final = 0x00
 """Never the first byte of a number, so that a counter operation refuses a value in a file, nor of
@@ -229,7 +234,7 @@ def pack_record(
 ) -> bytes:
     """A whole record; `body` includes what `Space.key_prefix` wants before it."""
     checked = _CHECKED.pack(kind, deadline, indexed, sequence) + body
-    return _UNCHECKED.pack(used, crc32(checked, crc32(tree_key))) + checked
+    return SEAL.pack(used, crc32(checked, crc32(tree_key))) + checked
 
 
 def unpack_head(tree_key: bytes, record: bytes) -> Head | None:

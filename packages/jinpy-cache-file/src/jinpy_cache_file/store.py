@@ -1,28 +1,18 @@
-"""The engine of one namespace: reads, and write transactions that survive what goes wrong.
+"""The operations of one namespace, as its backend needs them: keys and payloads, no values.
 
-**Reads** take no lock and write nothing. One LMDB lookup gives the record; its checksum, which is
+A read takes no lock and writes nothing. One LMDB lookup gives the record; its checksum, which is
 taken over the key too, and its deadline decide whether it is a hit. Whatever is not a plain hit or
 a plain miss (expired, damaged, in a file) takes the long way round. An expired entry that a read
 comes across is removed at once if the lock is free, so that it does not come back when the clock
 is set back.
-
-**Writes** are one LMDB transaction under the `WriteLock`; what happens inside is in `tree`.
-
-**Faults.** An exception inside a transaction aborts it. A full map evicts and tries again; a full
-disk is an error for what adds, while what removes may spend the reserve; a store that LMDB finds
-damaged is set aside, and an environment that was closed behind our back opened again. Once a second
-the files are looked at, in case they were removed or replaced.
 """
 
-import contextlib
 import errno
-import math
 import struct
-import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Self, TypeVar
+from typing import Final, Self, TypeVar
 from zlib import crc32
 
 import lmdb
@@ -31,13 +21,15 @@ from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.decisions import Decision, Record, live, storing
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.sentinels import MISSING, Missing
-from jinpy_cache_file.environment import DAMAGE, Environment
+from jinpy_cache_file.environment import Environment
+from jinpy_cache_file.in_place import counted, overwritten
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     FILE,
     HEAD_SIZE,
     INLINE,
     LAYERED,
+    LOOK,
     MAX_TREE_KEY,
     after,
     body_start,
@@ -45,28 +37,21 @@ from jinpy_cache_file.layout import (
     is_in_file,
     reference_of,
 )
-from jinpy_cache_file.ledger import Bounds, Ledger
-from jinpy_cache_file.tree import Tree, Writing, items
+from jinpy_cache_file.transactions import Transactions
+from jinpy_cache_file.tree import Tree
+from jinpy_cache_file.upkeep import items
 from jinpy_cache_file.value_files import Publication
-from jinpy_cache_file.write_lock import LockClosedError
 
 T = TypeVar("T")
 
-_LOOK: Final = struct.Struct("<BIBd")
-"""What a read needs of a record's head."""
+_FILE_READS: Final = 8
+"""How often a read follows an entry whose file is replaced under it."""
 
-_ATTEMPTS: Final = 8
-"""How often a transaction is tried that something else keeps cutting short."""
-
-_LOOK_AGAIN_AFTER: Final = 1.0
-"""Seconds after which the files are checked for having been replaced."""
-
-_EVICTED_FROM_FULL: Final = 64
 _CHUNK: Final = 1000
 _SCAN_CHUNK: Final = 512
 
 
-class Store:
+class Store(Transactions):
     """One namespace of one environment; usable from any thread.
 
     Args:
@@ -79,14 +64,8 @@ class Store:
     def __init__(
         self, environment: Environment, tree: Tree, *, clock: Clock, patience: float
     ) -> None:
-        self.environment = environment
-        self.tree = tree
-        self.space = tree.space
-        self._now = clock
-        self._patience = patience
+        super().__init__(environment, tree, clock=clock, patience=patience)
         self._start = tree.space.entries
-        self._looked = -math.inf
-        self._reserve_spent = False
 
     # -- Reading ---------------------------------------------------------------------------------
 
@@ -100,11 +79,11 @@ class Store:
         try:
             record = self.environment.lmdb.begin().get(tree_key)  # type: ignore[union-attr]
             now = self._now()
-            if not self._looked <= now < self._looked + _LOOK_AGAIN_AFTER:
+            if not self._looked <= now < self._look_again:
                 return MISSING
             if record is None:
                 return None if len(tree_key) <= MAX_TREE_KEY else MISSING
-            used, checksum, kind, deadline = _LOOK.unpack_from(record)
+            used, checksum, kind, deadline = LOOK.unpack_from(record)
         except (lmdb.Error, AttributeError, struct.error):
             return MISSING
         if (
@@ -136,7 +115,7 @@ class Store:
     def find(self, key: str) -> Record | None:
         """Read a live entry with its deadline, and with its layers if it has some."""
         tree_key = self.space.tree_key(key)
-        for _ in range(_ATTEMPTS):
+        for _ in range(_FILE_READS):
             record = self.reading(lambda txn: txn.get(tree_key))
             if record is None:
                 return None
@@ -181,7 +160,7 @@ class Store:
         payloads: list[bytes | None] = []
         for key, tree_key, record in zip(keys, tree_keys, records, strict=True):
             if record is not None and len(record) >= HEAD_SIZE:
-                used, checksum, kind, deadline = _LOOK.unpack_from(record)
+                used, checksum, kind, deadline = LOOK.unpack_from(record)
                 if (
                     kind == INLINE
                     and now < deadline
@@ -210,7 +189,7 @@ class Store:
                 for tree_key, record in chunk:
                     if len(record) < HEAD_SIZE:
                         continue
-                    _used, _checksum, kind, deadline = _LOOK.unpack_from(record)
+                    _used, _checksum, kind, deadline = LOOK.unpack_from(record)
                     key = self.space.key_of(tree_key, record) if now < deadline else None
                     if key is None or not key.startswith(prefix):
                         continue
@@ -219,17 +198,6 @@ class Store:
                 if len(chunk) < _SCAN_CHUNK:
                     break
                 position = chunk[-1][0] + b"\0"
-
-    def reading(self, work: Callable[["lmdb.Transaction[bytes]"], T]) -> T:
-        """Do something in a read transaction, again if it is cut short."""
-        for attempt in range(_ATTEMPTS):
-            opened = self._opened()
-            try:
-                with opened.begin() as txn:
-                    return work(txn)
-            except lmdb.Error as error:
-                self._recover(opened, error, attempt, removes=False)
-        raise AssertionError
 
     # -- Writing ---------------------------------------------------------------------------------
 
@@ -250,14 +218,14 @@ class Store:
 
     def count(self, key: str, amount: int, seconds: float) -> int:
         """Count up, in one transaction."""
-        total: int = self.writing(self.tree.count, key, self.space.tree_key(key), amount, seconds)
-        return total
+        tree_key = self.space.tree_key(key)
+        return self.transact(self.tree.count, (key, tree_key, amount, seconds), counted)
 
     def store(self, key: str, payload: bytes, seconds: float) -> None:
         """Store a payload for some seconds; zero removes. A large one is written out first."""
         tree_key = self.space.tree_key(key)
         if len(payload) <= self.tree.inline_max or not seconds:
-            self.writing(self.tree.store, key, tree_key, payload, seconds)
+            self.transact(self.tree.store, (key, tree_key, payload, seconds), overwritten)
             return
         self.tree.check_size(len(payload))
         with Published(self.tree.files.publish(tree_key, payload)) as published:
@@ -309,78 +277,6 @@ class Store:
         self.tree.counters.swept += swept
         return swept
 
-    def ledger(self) -> Ledger:
-        """What the namespace holds right now; a damaged ledger is counted anew."""
-        stored = self.reading(lambda txn: txn.get(self.space.ledger))
-        ledger = Ledger() if stored is None else Ledger.unpack(stored)
-        return self.writing(self.tree.ledger) if ledger is None else ledger
-
-    def writing(self, work: Callable[..., T], *args: Any, removes: bool = False) -> T:
-        """Do something in a write transaction, again if it is cut short.
-
-        Args:
-            work: Changes the tree through the `Writing` that it gets before
-            args: its other arguments. What it does not mark as `written` is not committed.
-            removes: Whether it may spend the reserve of a full disk.
-
-        Raises:
-            CacheTimeoutError: Another writer kept the lock.
-            lmdb.Error: The store cannot be written.
-        """
-        environment = self.environment
-        if environment.readonly is not None:
-            self._check_writable()
-        for attempt in range(_ATTEMPTS):
-            lock = environment.lock
-            try:
-                lock.acquire(self._patience)
-            except LockClosedError:
-                self._look_around(self._now())
-                continue
-            gate = environment.gate
-            gate.acquire()
-            opened = environment.lmdb
-            try:
-                now = self._now()
-                if (
-                    opened is None
-                    or lock is not environment.lock
-                    or not self._looked <= now < self._looked + _LOOK_AGAIN_AFTER
-                ):
-                    raise _Unready
-                result: T = self._transact(Writing(opened.begin(write=True), now), work, args)
-                return result
-            except _Unready:
-                failed = None
-            except lmdb.Error as error:
-                failed = error
-            finally:
-                gate.release()
-                lock.release()
-            if failed is None or opened is None:
-                self._look_around(self._now())
-            else:
-                self._recover(opened, failed, attempt, removes=removes)
-        message = f"The store in {str(environment.path)!r} was replaced again and again."
-        raise lmdb.Error(message)
-
-    def _transact(self, writing: Writing, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-        """Work in a transaction that has begun, and commit it."""
-        try:
-            result = work(writing, *args)
-            if writing.written:
-                if writing.ledger is not None:
-                    writing.txn.put(self.space.ledger, writing.ledger.pack())
-                writing.txn.commit()
-            else:
-                writing.txn.abort()
-        except BaseException:
-            self._undo(writing)
-            raise
-        if writing.published or writing.doomed:
-            self._settle(writing)
-        return result
-
     # -- What goes wrong -------------------------------------------------------------------------
 
     def _drop(self, key: str, tree_key: bytes, record: bytes) -> None:
@@ -397,123 +293,6 @@ class Store:
 
     def _is_referenced(self, digest: bytes) -> bool:
         return self.reading(lambda txn: txn.get(FILE + digest)) is not None
-
-    def _opened(self) -> lmdb.Environment:
-        now = self._now()
-        if not self._looked <= now < self._looked + _LOOK_AGAIN_AFTER:
-            self._look_around(now)
-        return self.environment.lmdb or self.environment.current()
-
-    def _check_writable(self) -> None:
-        """Refuse to write to a directory that can only be read, if that is still so."""
-        environment = self.environment
-        if not self._looked <= (now := self._now()) < self._looked + _LOOK_AGAIN_AFTER:
-            self._look_around(now)
-        if environment.readonly is not None:
-            raise environment.readonly
-
-    def _look_around(self, now: float) -> None:
-        """Once a second: follow replaced files, and renew what was used up."""
-        environment = self.environment
-        opened = environment.lmdb
-        if opened is not None and (environment.readonly or environment.replaced()):
-            environment.reopen(opened)
-        ledger = self._stored_ledger(environment.current())
-        if ledger is not None:
-            self.tree.noting = self.tree.bounds.near(ledger)
-        if self._reserve_spent:
-            environment.keep_reserve()
-            self._reserve_spent = False
-        self._looked = now
-
-    def _stored_ledger(self, opened: lmdb.Environment) -> Ledger | None:
-        with contextlib.suppress(lmdb.Error), opened.begin() as txn:
-            stored = txn.get(self.space.ledger)
-            return Ledger() if stored is None else Ledger.unpack(stored)
-        return None
-
-    def _recover(
-        self, opened: lmdb.Environment, error: lmdb.Error, attempt: int, *, removes: bool
-    ) -> None:
-        """Do what makes another attempt worth while, or raise the error."""
-        environment = self.environment
-        if attempt == _ATTEMPTS - 1:
-            raise error
-        if environment.lmdb is not opened:
-            return
-        if isinstance(error, lmdb.MapFullError):
-            self._relieve(opened)
-        elif isinstance(error, lmdb.MapResizedError):
-            environment.adopt_map(opened)
-        elif isinstance(error, lmdb.ReadersFullError):
-            opened.reader_check()
-        elif isinstance(error, lmdb.PanicError):
-            environment.reopen(opened)
-        elif isinstance(error, DAMAGE):
-            environment.discard(opened, str(error))
-        elif error.code == errno.ENOSPC and removes and not self._reserve_spent:
-            self._reserve_spent = True
-            environment.spend_reserve()
-        elif error.code > 0:
-            raise error
-
-    def _relieve(self, opened: lmdb.Environment) -> None:
-        """Make room in a full map: forget dead readers, evict a few entries.
-
-        LMDB writes new pages before it frees old ones, so in a full map there is room for small
-        transactions only, of one entry at first; without room even for that, it grows a little.
-        """
-        opened.reader_check()
-        step, evicted = 1, 0
-        while evicted < max(_EVICTED_FROM_FULL, self.ledger().entries // 16):
-            try:
-                entries = self._evict(opened, step)
-            except lmdb.MapFullError:
-                if step == 1:
-                    self.environment.grow_map(opened)
-                step = 1
-                continue
-            if not entries:
-                return
-            evicted += step
-            step *= 2
-
-    def _evict(self, opened: lmdb.Environment, count: int) -> int:
-        """Evict some entries in a transaction of their own; how many are left."""
-        environment = self.environment
-        lock, gate = environment.lock, environment.gate
-        lock.acquire(self._patience)
-        try:
-            with gate:
-                writing = Writing(opened.begin(write=True), self._now())
-                return self._transact(writing, self._evicted, (count,))
-        finally:
-            lock.release()
-
-    def _evicted(self, writing: Writing, count: int) -> int:
-        ledger = self.tree.ledger(writing)
-        self.tree.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
-        writing.written = True
-        return ledger.entries
-
-    def _undo(self, writing: Writing) -> None:
-        with contextlib.suppress(lmdb.Error):
-            writing.txn.abort()
-        for publication in writing.published:
-            with contextlib.suppress(OSError):
-                publication.settle(committed=False)
-
-    def _settle(self, writing: Writing) -> None:
-        """Deal with the files of a committed transaction; a sweep finds what cannot be removed."""
-        for publication in writing.published:
-            publication.settle(committed=True)
-        for reference in writing.doomed:
-            with contextlib.suppress(OSError):
-                self.tree.files.remove(reference)
-
-
-class _Unready(Exception):  # noqa: N818 - a signal, not an error
-    """The environment has to be looked after before a transaction can begin."""
 
 
 class Published:

@@ -6,15 +6,16 @@ in `CacheTimeoutError`. The kernel releases an `flock` with its holder, killed o
 ever broken by guessing. Readers take no lock at all.
 
 An `flock` has no timeout either: it is tried, and tried again after pauses that double up to a
-millisecond. Measured with four processes that do nothing but write, this passes the lock on
-faster than LMDB's mutex does, because the holder is not made to wait for the one it wakes.
+millisecond. Meanwhile its holder does one transaction after the other on warm caches: measured with
+four processes that do nothing but write, together they write as much as one does alone, which is
+more than when LMDB's mutex hands itself on at every release.
 """
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,9 @@ from jinpy_cache_file.directory import open_own, open_regular
 
 LOCK_NAME: Final = "write.lock"
 
-_EXCLUSIVE: Final = fcntl.LOCK_EX | fcntl.LOCK_NB
+_EXCLUSIVE: Final = LOCK_EX | LOCK_NB
 _LONGEST_NOTE: Final = 64
-_YIELDS: Final = 3
-_FIRST_PAUSE: Final = 0.00002
+_FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.001
 
 
@@ -39,19 +39,21 @@ class WriteLock:
 
     Args:
         directory: Whose `write.lock` it is; the file is made if it is missing, never removed.
+        gate: What excludes the threads of this process: an `flock` is held by all of them. Who has
+            the lock has the gate; who waits for another process has not.
         readonly: The file can be read only, as nothing will be written.
     """
 
-    def __init__(self, directory: Path, *, readonly: bool = False) -> None:
+    def __init__(self, directory: Path, gate: threading.Lock, *, readonly: bool = False) -> None:
         self.path = directory / LOCK_NAME
-        self._thread = threading.Lock()
+        self._gate = gate
         self.descriptor = open_regular(self.path, os.O_RDONLY) if readonly else open_own(self.path)
 
     @classmethod
-    def unopened(cls, path: Path) -> "WriteLock":
+    def unopened(cls, path: Path, gate: threading.Lock) -> "WriteLock":
         """A lock whose file cannot be opened now: it can be closed, but not acquired."""
         lock = cls.__new__(cls)
-        lock.path, lock.descriptor, lock._thread = path, -1, threading.Lock()
+        lock.path, lock.descriptor, lock._gate = path, -1, gate
         return lock
 
     def noted(self) -> bytes:
@@ -74,47 +76,27 @@ class WriteLock:
             CacheTimeoutError: Somebody else kept it all the time.
             LockClosedError: It was closed, or its file cannot be opened.
         """
-        if not self._thread.acquire(False) and not self._thread.acquire(timeout=timeout):
-            raise _held(self.path, timeout)
-        try:
-            fcntl.flock(self.descriptor, _EXCLUSIVE)
-        except BlockingIOError:
-            self._wait_or_give_back(timeout)
-        except BaseException as error:
-            self._thread.release()
-            if self.descriptor < 0:
-                raise LockClosedError from error
-            raise
-
-    def _wait_or_give_back(self, timeout: float) -> None:
-        try:
+        if not self.try_acquire():
             self._wait(timeout)
-        except BaseException:
-            self._thread.release()
-            raise
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody has it."""
-        if not self._thread.acquire(False):
-            return False
-        locked = False
-        try:
-            locked = self.descriptor >= 0 and self._flocked()
-        finally:
-            if not locked:
-                self._thread.release()
-        return locked
+        """Take the lock if nobody has it.
+
+        Raises:
+            LockClosedError: It was closed, or its file cannot be opened.
+        """
+        return self._gate.acquire(False) and self._acquired()
 
     def release(self) -> None:
         """Give the lock back."""
         try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+            flock(self.descriptor, LOCK_UN)
         finally:
-            self._thread.release()
+            self._gate.release()
 
     def close(self) -> None:
-        """Close the file once no thread of this process is using it; the lock is no more."""
-        with self._thread:
+        """Close the file once no thread of this process has the lock; the lock is no more."""
+        with self._gate:
             descriptor, self.descriptor = self.descriptor, -1
             if descriptor >= 0:
                 os.close(descriptor)
@@ -124,24 +106,27 @@ class WriteLock:
         if self.descriptor >= 0:
             os.close(self.descriptor)
 
-    def _flocked(self) -> bool:
+    def _acquired(self) -> bool:
+        """Take the `flock` behind the gate if it is free; give the gate back if it is not."""
         try:
-            fcntl.flock(self.descriptor, _EXCLUSIVE)
+            flock(self.descriptor, _EXCLUSIVE)
         except BlockingIOError:
+            self._gate.release()
             return False
+        except BaseException as error:
+            self._gate.release()
+            if self.descriptor < 0:
+                raise LockClosedError from error
+            raise
         return True
 
     def _wait(self, timeout: float) -> None:
         give_up = time.monotonic() + timeout
-        for _ in range(_YIELDS):
-            os.sched_yield()
-            if self._flocked():
-                return
         pause = _FIRST_PAUSE
-        while time.monotonic() < give_up:
-            time.sleep(pause)
-            if self._flocked():
+        while (left := give_up - time.monotonic()) > 0:
+            if self._gate.acquire(True, left) and self._acquired():
                 return
+            time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
         raise _held(self.path, timeout)
 

@@ -1,0 +1,289 @@
+"""Transactions that survive what goes wrong.
+
+**Reads** take no lock and write nothing. **Writes** are one LMDB transaction under the `WriteLock`;
+what happens inside is in `tree`.
+
+**Faults.** An exception inside a transaction aborts it. A full map evicts and tries again; a full
+disk is an error for what adds, while what removes may spend the reserve; a store that LMDB finds
+damaged is set aside, and an environment that was closed behind our back opened again. Once a second
+the files are looked at, in case they were removed or replaced.
+"""
+
+import contextlib
+import errno
+import math
+import sys
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import lmdb
+
+from jinpy_cache_core.clock import Clock
+from jinpy_cache_file.environment import DAMAGE, Environment
+from jinpy_cache_file.ledger import Bounds, Ledger
+from jinpy_cache_file.tree import Tree
+from jinpy_cache_file.write_lock import LockClosedError
+from jinpy_cache_file.writing import Writing
+
+T = TypeVar("T")
+
+Rewrite = Callable[[bytes, bytes, float, Any, float], tuple[bytes, T] | None]
+"""Gives the new record and the result; see `jinpy_cache_file.in_place`."""
+
+_ATTEMPTS: Final = 8
+"""How often a transaction is tried that something else keeps cutting short."""
+
+_LOOK_AGAIN_AFTER: Final = 1.0
+"""Seconds after which the files are checked for having been replaced."""
+
+_EVICTED_FROM_FULL: Final = 64
+
+
+class Transactions:
+    """Reads and writes of one namespace of one environment, from any thread.
+
+    Args:
+        environment: The directory's environment.
+        tree: The namespace's part of the tree.
+        clock: Unix time in seconds.
+        patience: Seconds to wait for the write lock.
+    """
+
+    def __init__(
+        self, environment: Environment, tree: Tree, *, clock: Clock, patience: float
+    ) -> None:
+        self.environment = environment
+        self.tree = tree
+        self.space = tree.space
+        self._now = clock
+        self._patience = patience
+        self._looked = self._look_again = -math.inf
+        self._reserve_spent = False
+
+    def reading(self, work: Callable[["lmdb.Transaction[bytes]"], T]) -> T:
+        """Do something in a read transaction, again if it is cut short."""
+        for attempt in range(_ATTEMPTS):
+            opened = self._opened()
+            try:
+                with opened.begin() as txn:
+                    return work(txn)
+            except lmdb.Error as error:
+                self._recover(opened, error, attempt, removes=False)
+        raise AssertionError
+
+    def writing(self, work: Callable[..., T], *args: Any, removes: bool = False) -> T:
+        """Do something in a write transaction, again if it is cut short.
+
+        Args:
+            work: Changes the tree through the `Writing` that it gets before
+            args: its other arguments. What it does not mark as `written` is not committed.
+            removes: Whether it may spend the reserve of a full disk.
+
+        Raises:
+            CacheTimeoutError: Another writer kept the lock.
+            lmdb.Error: The store cannot be written.
+        """
+        return self.transact(work, args, removes=removes)
+
+    def transact(
+        self,
+        work: Callable[..., T],
+        args: tuple[Any, ...],
+        rewrite: Rewrite[T] | None = None,
+        *,
+        removes: bool = False,
+    ) -> T:
+        """What `writing` does, where a shorter way is tried first.
+
+        Args:
+            work: See `writing`; with `rewrite`
+            args: are a key, its tree key, an operand and seconds.
+            rewrite: Rewrites the record in place, if that is all that there is to do.
+            removes: See `writing`.
+        """
+        environment = self.environment
+        for attempt in range(_ATTEMPTS):
+            opened = environment.lmdb
+            try:
+                return self._once(opened, work, args, rewrite)
+            except (_Unready, LockClosedError):
+                self._look_around(self._now())
+            except lmdb.Error as error:
+                self._recover(opened, error, attempt, removes=removes)
+        message = f"The store in {str(environment.path)!r} was replaced again and again."
+        raise lmdb.Error(message)
+
+    def _once(
+        self,
+        opened: "lmdb.Environment | None",
+        work: Callable[..., T],
+        args: tuple[Any, ...],
+        rewrite: Rewrite[T] | None = None,
+    ) -> T:
+        """Make one attempt, under the lock.
+
+        Raises:
+            CacheTimeoutError: Another writer kept the lock.
+            LockClosedError: It was replaced meanwhile.
+            _Unready: The environment was, or has to be looked after first.
+            lmdb.Error: Nothing was written.
+        """
+        environment = self.environment
+        lock = environment.lock
+        if environment.readonly is not None:
+            self._check_writable()
+        lock.acquire(self._patience)
+        try:
+            now = self._now()
+            if (
+                opened is None
+                or opened is not environment.lmdb
+                or lock is not environment.lock
+                or not self._looked <= now < self._look_again
+            ):
+                raise _Unready
+            txn = opened.begin(None, None, True)
+            if rewrite is not None:
+                _key, tree_key, operand, seconds = args
+                try:
+                    stored = txn.get(tree_key)
+                    done = stored and rewrite(tree_key, stored, now, operand, seconds)
+                    if done:
+                        txn.put(tree_key, done[0])
+                        txn.commit()
+                        return done[1]
+                except BaseException:
+                    _abort(txn)
+                    raise
+            return self._finish(Writing(txn, now), work, args)
+        finally:
+            lock.release()
+
+    def _finish(self, writing: Writing, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+        """Work in a transaction that has begun, and end it."""
+        try:
+            result = work(writing, *args)
+            if writing.written:
+                if writing.ledger is not None:
+                    writing.txn.put(self.space.ledger, writing.ledger.pack())
+                writing.txn.commit()
+            else:
+                writing.txn.abort()
+        except BaseException:
+            _abort(writing.txn)
+            for publication in writing.published:
+                with contextlib.suppress(OSError):
+                    publication.settle(committed=False)
+            raise
+        for publication in writing.published:
+            publication.settle(committed=True)
+        for reference in writing.doomed:
+            # What cannot be removed now, a sweep will find.
+            with contextlib.suppress(OSError):
+                self.tree.files.remove(reference)
+        return result
+
+    def ledger(self) -> Ledger:
+        """What the namespace holds right now; a damaged ledger is counted anew."""
+        stored = self.reading(lambda txn: txn.get(self.space.ledger))
+        ledger = Ledger() if stored is None else Ledger.unpack(stored)
+        return self.writing(self.tree.ledger) if ledger is None else ledger
+
+    # -- What goes wrong ---------------------------------------------------------------------
+
+    def _opened(self) -> lmdb.Environment:
+        now = self._now()
+        if not self._looked <= now < self._look_again:
+            self._look_around(now)
+        return self.environment.lmdb or self.environment.current()
+
+    def _check_writable(self) -> None:
+        """Refuse to write to a directory that can only be read, if that is still so."""
+        environment = self.environment
+        if not self._looked <= (now := self._now()) < self._look_again:
+            self._look_around(now)
+        if environment.readonly is not None:
+            raise environment.readonly
+
+    def _look_around(self, now: float) -> None:
+        """Once a second: follow replaced files, and renew what was used up."""
+        environment = self.environment
+        opened = environment.lmdb
+        if opened is not None and (environment.readonly or environment.replaced()):
+            environment.reopen(opened)
+        ledger = self._stored_ledger(environment.current())
+        if ledger is not None:
+            self.tree.noting = self.tree.bounds.near(ledger)
+        if self._reserve_spent:
+            environment.keep_reserve()
+            self._reserve_spent = False
+        self._looked, self._look_again = now, now + _LOOK_AGAIN_AFTER
+
+    def _stored_ledger(self, opened: lmdb.Environment) -> Ledger | None:
+        with contextlib.suppress(lmdb.Error), opened.begin() as txn:
+            stored = txn.get(self.space.ledger)
+            return Ledger() if stored is None else Ledger.unpack(stored)
+        return None
+
+    def _recover(
+        self, opened: lmdb.Environment | None, error: lmdb.Error, attempt: int, *, removes: bool
+    ) -> None:
+        """Do what makes another attempt worth while, or raise the error."""
+        environment = self.environment
+        if attempt == _ATTEMPTS - 1:
+            raise error
+        if opened is None or environment.lmdb is not opened:
+            return
+        if isinstance(error, lmdb.MapFullError):
+            self._relieve(opened)
+        elif isinstance(error, lmdb.MapResizedError):
+            environment.adopt_map(opened)
+        elif isinstance(error, lmdb.ReadersFullError):
+            opened.reader_check()
+        elif isinstance(error, lmdb.PanicError):
+            environment.reopen(opened)
+        elif isinstance(error, DAMAGE):
+            environment.discard(opened, str(error))
+        elif error.code == errno.ENOSPC and removes and not self._reserve_spent:
+            self._reserve_spent = True
+            environment.spend_reserve()
+        elif error.code > 0:
+            raise error
+
+    def _relieve(self, opened: lmdb.Environment) -> None:
+        """Make room in a full map: forget dead readers, evict a few entries.
+
+        LMDB writes new pages before it frees old ones, so in a full map there is room for small
+        transactions only, of one entry at first; without room even for that, it grows a little.
+        """
+        opened.reader_check()
+        step, evicted = 1, 0
+        while evicted < max(_EVICTED_FROM_FULL, self.ledger().entries // 16):
+            try:
+                entries = self._once(opened, self._evicted, (step,))
+            except (_Unready, LockClosedError):
+                return
+            except lmdb.MapFullError:
+                if step == 1:
+                    self.environment.grow_map(opened)
+                step = 1
+                continue
+            if not entries:
+                return
+            evicted += step
+            step *= 2
+
+    def _evicted(self, writing: Writing, count: int) -> int:
+        ledger = self.tree.ledger(writing)
+        self.tree.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
+        writing.written = True
+        return ledger.entries
+
+
+class _Unready(Exception):  # noqa: N818 - a signal, not an error
+    """The environment has to be looked after before a transaction can begin."""
+
+
+def _abort(txn: "lmdb.Transaction[bytes]") -> None:
+    with contextlib.suppress(lmdb.Error):
+        txn.abort()
