@@ -266,7 +266,7 @@ class FileCacheBackend(BaseBackend):
         try:
             key = check_key(key)
             payload = self._codec.encode(key, value)
-            seconds = self._seconds(ttl)
+            seconds = self._default_seconds if ttl is None else self._seconds(ttl)
             if self._closed:
                 raise self._closed_error()
             self._store.store(key, payload, seconds)
@@ -326,7 +326,7 @@ class FileCacheBackend(BaseBackend):
         try:
             key = check_key(key)
             amount = check_amount(amount)
-            seconds = self._seconds(ttl)
+            seconds = self._default_seconds if ttl is None else self._seconds(ttl)
             if self._closed:
                 raise self._closed_error()
             return self._store.count(key, amount, seconds)

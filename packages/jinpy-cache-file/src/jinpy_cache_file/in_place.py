@@ -23,6 +23,9 @@ from jinpy_cache_file.layout import (
 
 _LONG: Final = LONG_ENTRY[0]
 
+_look: Final = LOOK.unpack_from
+_seal: Final = SEAL.pack
+
 _SURELY_IN_RANGE: Final = HEAD_SIZE + 18
 """The size of a record whose number, and any other as long as it, fits in 64 bits."""
 
@@ -69,7 +72,7 @@ def counted(
         The new record and the new number.
     """
     if HEAD_SIZE < len(stored) <= _SURELY_IN_RANGE:
-        _used, checksum, kind, deadline = LOOK.unpack_from(stored)
+        _used, checksum, kind, deadline = _look(stored)
         seed = crc32(tree_key)
         if (
             kind == INLINE
@@ -80,5 +83,5 @@ def counted(
             total = number + amount
             checked = stored[CHECKED_FROM:HEAD_SIZE] + b"%d" % total
             if len(checked) == len(stored) - CHECKED_FROM:
-                return SEAL.pack(1, crc32(checked, seed)) + checked, total
+                return _seal(1, crc32(checked, seed)) + checked, total
     return None
