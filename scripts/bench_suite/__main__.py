@@ -1,8 +1,8 @@
 """Measure a backend beside its peers: `scripts/bench memory`.
 
-`hit-ratio` plays recorded traces through our memory backend and its peers. `all` runs every
-benchmark, with `--traces` that one too, and writes one JSON file; `plot` draws charts of that file
-and brings the site's page up to date.
+`hit-ratio` plays recorded traces through our memory backend and its peers, `size` weighs an
+entry. `all` runs every benchmark, with `--traces` that one too, and writes one JSON file; `plot`
+draws charts of that file and brings the site's page up to date.
 """
 
 import argparse
@@ -36,6 +36,10 @@ def main() -> int:
         return _plot(arguments.json or MEASURED)
     if arguments.name == "hit-ratio":
         return _compare_hits(arguments)
+    if arguments.name == "size":
+        sizes = importlib.import_module("bench_suite.sizes")
+        status: int = sizes.compare(arguments.json)
+        return status
     if arguments.name == "all":
         return _measure_all(arguments)
     return _measure_one(arguments)
@@ -103,7 +107,7 @@ def _measure_one(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "name", choices=[*_benchmarks(), "hit-ratio", "all", "plot"], help="what to do"
+        "name", choices=[*_benchmarks(), "hit-ratio", "size", "all", "plot"], help="what to do"
     )
     parser.add_argument("--rounds", type=int, default=21, help="how often each contender is timed")
     parser.add_argument(
@@ -111,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--traces", type=Path, metavar="DIR", help="what hit-ratio plays: *.gz and *.xz files"
+    )
+    parser.add_argument(
+        "--compiled", action="store_true", help="compile the memory engine before, and measure that"
     )
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="write, or read, every figure there"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from house.compile_engine import without_compiler
 from house.interpreters import Interpreter
 from house.steps import Step
 from house.toolbox import ROOT
@@ -69,6 +70,7 @@ def everything(interpreters: Sequence[Interpreter], *, thorough: bool = False) -
     return [
         *_checks(),
         *_tests(newest, _EVERYTHING),
+        _compiled(interpreters[-1]),
         _lowest_versions(),
         *_tests(others, _EVERYTHING if thorough else _LIGHT, per_interpreter_only=True),
         _measurements(),
@@ -124,6 +126,20 @@ def _tests(
                 commands=((*_PYTEST, suite.folder, *choice, *left_out),),
                 without=suite.without,
             )
+
+
+def _compiled(interpreter: Interpreter) -> Step:
+    """Run the memory backend's tests on its engine as machine code."""
+    memory = SUITES["memory"]
+    return Step(
+        name=f"compiled {interpreter.minor}",
+        environment=f"compiled.py{interpreter.minor}",
+        commands=(
+            ("python", "scripts/house/compile_engine.py"),
+            (*_PYTEST, memory.folder, *_EVERYTHING),
+        ),
+        without=memory.without or without_compiler(),
+    )
 
 
 def _lowest_versions() -> Step:

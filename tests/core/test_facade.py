@@ -30,6 +30,19 @@ def test_a_bound_operation_is_the_backends_own() -> None:
     assert manager.backend("a").aset_many == cache.aset_many
 
 
+def test_an_operation_taken_off_early_follows_the_cache() -> None:
+    """`get = cache.get` before the first use is bound only once, and stays valid like the cache."""
+    manager = CacheManager(CacheManagerConfig(backends=["shelf://a"]))
+    cache = Cache("a")
+    get = cache.get
+    get("key")
+    cache.set("key", 1)
+    with mock.patch.object(manager, "backend", side_effect=AssertionError):
+        assert 1 == get("key")
+    CacheManager(CacheManagerConfig(backends=["shelf://a"]))
+    assert None is get("key")
+
+
 def test_a_cache_may_be_made_before_its_backend_is_configured() -> None:
     """A module-level cache finds the backend that the application configures later."""
     cache = Cache("late")

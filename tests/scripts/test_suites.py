@@ -62,7 +62,22 @@ def test_checks_artefacts_and_types_are_there_once(interpreters: list[Interprete
     once = {"format", "lint", "mypy", "pyright", "lowest versions", "measurements"}
     shared = {suite.name for suite in SUITES.values() if not suite.per_interpreter}
     assert {name for name in names if names.count(name) == 1} >= once | shared
-    assert len(names) == len(once | shared) + len(PACKAGES) * len(MINORS)
+    compiled = {"compiled 3.13"}
+    assert len(names) == len(once | shared | compiled) + len(PACKAGES) * len(MINORS)
+
+
+def test_compiled_engine_passes_the_same_tests(
+    interpreters: list[Interpreter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of the memory backend's, once it is compiled; where nothing compiles it says so."""
+    steps = {step.name: step for step in everything(interpreters)}
+    compiled, plain = steps["compiled 3.13"], steps["memory 3.13"]
+    assert compiled.commands[1:] == plain.commands
+    assert "compile_engine" in " ".join(compiled.commands[0])
+
+    monkeypatch.setenv("CC", "no-such-compiler")
+    [step] = [step for step in everything(interpreters) if step.name == "compiled 3.13"]
+    assert "C compiler" in step.without
 
 
 def test_one_interpreter_is_enough(interpreters: list[Interpreter]) -> None:

@@ -118,7 +118,9 @@ class _Facade:
         return self._manager.backend(self._backend)
 
     def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        return getattr(self._bound(), name)(*args, **kwargs)
+        # An operation that was taken off the facade before the first call comes here every time.
+        operation = self.__dict__.get(name) or getattr(self._bound(), name)
+        return operation(*args, **kwargs)
 
     def _bound(self) -> BaseBackend:
         while True:
