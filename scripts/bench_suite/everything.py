@@ -12,6 +12,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from jinpy_cache_memory import compiled
+
 
 def measure_all(runs: Mapping[str, Sequence[str]]) -> tuple[dict[str, Any], bool]:
     """Run every benchmark, one after the other.
@@ -45,6 +47,7 @@ def _circumstances() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
+        "memory_engine": "machine code" if compiled else "source",
         "machine": {
             "summary": f"{_processor()}, {os.cpu_count()} CPUs, {platform.system()} "
             f"{platform.release()}, {platform.python_implementation()} {platform.python_version()}",

@@ -39,6 +39,8 @@ def _lines(everything: Mapping[str, Any]) -> Iterator[str]:
     machine = everything["machine"]
     yield ""
     yield f"Measured on {everything['date']}: {machine['summary']}. {_versions(everything)}"
+    if engine := everything.get("memory_engine"):
+        yield f"The engine of the memory backend ran as {engine}."
     for name, benchmark in everything["benchmarks"].items():
         if name == "hit-ratio":
             yield from _hit_ratios(benchmark)
