@@ -6,8 +6,10 @@ it, however that ends.
 
 import contextlib
 import ctypes
+import functools
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -44,6 +46,15 @@ def find_program() -> str | None:
     return None
 
 
+@functools.cache
+def major_version(program: str) -> int:
+    """The first number of a server program's version."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r" v=(\d+)\.", told.stdout)
+    assert found is not None, told.stdout
+    return int(found[1])
+
+
 def free_port() -> int:
     """A port below the cluster bus's range that nobody listens on, nor 10,000 above it."""
     while True:
@@ -74,7 +85,6 @@ class Server:
             "bind": "127.0.0.1",
             "save": "",
             "appendonly": "no",
-            "enable-debug-command": "yes",
             **{name.replace("_", "-"): value for name, value in options.items()},
         }
         self.sentinel = sentinel
@@ -97,12 +107,14 @@ class Server:
         program = find_program()
         assert program is not None
         command = [program]
+        if not self.sentinel and major_version(program) >= 7:
+            command += ["--enable-debug-command", "yes"]
         if self.sentinel:
             command += [str(self.directory / "sentinel.conf"), "--sentinel"]
         options = {"port": str(self.port), "dir": str(self.directory), **self.options}
         for name, value in options.items():
-            if not (self.sentinel and name in {"save", "appendonly", "enable-debug-command"}):
-                command += [f"--{name}", value]
+            if not (self.sentinel and name in {"save", "appendonly"}):
+                command += [f"--{name}", *value.split(" ")]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
