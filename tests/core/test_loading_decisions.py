@@ -13,7 +13,7 @@ from jinpy_cache_core.loading.background import Background
 from jinpy_cache_core.loading.freshness import early_by, is_due, shortened
 from jinpy_cache_core.loading.leases import Claiming, Filling, Reason, Releasing, Standing
 from jinpy_cache_core.loading.options import NO_OPTIONS, Policy, policy_of, to_options
-from jinpy_cache_core.loading.plans import Patience, pauses
+from jinpy_cache_core.loading.patience import Patience, pauses
 from jinpy_cache_core.records import UNCHANGED
 from jinpy_cache_core.slots import EMPTY, Held, Lease, Slot, slot_of
 

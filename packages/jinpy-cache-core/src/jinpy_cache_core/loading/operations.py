@@ -15,7 +15,8 @@ from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.many import load_many
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides, Policy, policy_of
 from jinpy_cache_core.loading.places import Places
-from jinpy_cache_core.loading.plans import Plans, Request
+from jinpy_cache_core.loading.plans import Plans
+from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.ttl import TTL

@@ -12,7 +12,7 @@ from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.facade import _Facade, _Unbound
 from jinpy_cache_core.loading.drivers import arun, run
 from jinpy_cache_core.loading.options import EntryOptions, Policy
-from jinpy_cache_core.loading.plans import Request
+from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Plan
 from jinpy_cache_core.sentinels import MISSING
 
