@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_memory.entry import NO_QUEUE, Entry
+from jinpy_cache_memory.eviction.adaptive import AdaptiveEviction
+from jinpy_cache_memory.eviction.history import MOST
 from jinpy_cache_memory.eviction.names import POLICIES
 from jinpy_cache_memory.eviction.policy import EvictionPolicy
 
@@ -91,6 +93,17 @@ def share_of_hits(name: str, capacity: int, keys: list[int]) -> float:
     hits = play(POLICIES[name](capacity), capacity, iter(keys))
     later = hits[len(hits) // 2 :]
     return sum(later) / len(later)
+
+
+@given(st.integers(1, 20), st.one_of(st.integers(0, 5), st.integers(60, 140)))
+def test_adaptive_halves_a_count_in_every_epoch(hits, epochs):
+    """What was used a lot and then not for long counts as never used, however long it was."""
+    policy = AdaptiveEviction(100)
+    entry = Entry("key", None, 0.0, 0)
+    policy.add(entry)
+    policy._count(entry, hits)
+    policy._epoch += epochs
+    assert min(MOST, 1 + hits) >> epochs == policy._uses(entry)
 
 
 def test_adaptive_keeps_a_part_of_a_loop_that_does_not_fit():

@@ -196,7 +196,9 @@ class AdaptiveEviction(EvictionPolicy):
     def _uses(self, entry: Entry) -> i64:
         """How often an entry was used, halved for each epoch since."""
         note = entry.note
-        return (note & MOST) >> (self._epoch - (note >> COUNT_BITS) & EPOCH)
+        age = (self._epoch - (note >> COUNT_BITS)) & EPOCH
+        # A machine word must not be shifted by more bits than it has.
+        return (note & MOST) >> age if age < COUNT_BITS else 0
 
     def _evict(self, entry: Entry, place: i64) -> None:
         self.remove(entry)

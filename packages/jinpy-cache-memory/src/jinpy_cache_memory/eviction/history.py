@@ -104,7 +104,7 @@ class History:
         place, number = FROM_WINDOW, self._from_window
         if slot >> MAIN_SHIFT & 1:
             place, number = FROM_MAIN, self._from_main
-        if (number >> self._unit_shift) - (slot >> TIME_SHIFT) & TIME >= self._lately:
+        if ((number >> self._unit_shift) - (slot >> TIME_SHIFT)) & TIME >= self._lately:
             place = NOT_LATELY
-        halvings = epoch - (slot >> COUNT_BITS) & EPOCH
+        halvings = (epoch - (slot >> COUNT_BITS)) & EPOCH
         return place << COUNT_BITS | (slot & MOST) >> halvings

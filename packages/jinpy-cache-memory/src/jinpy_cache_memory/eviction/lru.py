@@ -5,24 +5,12 @@ instead of evicted: the second chance of Corbato's CLOCK (1968), which comes so 
 every operating system uses it in its stead.
 """
 
-from jinpy_cache_memory.entry import Entry, Queue
-from jinpy_cache_memory.eviction.policy import EvictionPolicy
+from jinpy_cache_memory.entry import Entry
+from jinpy_cache_memory.eviction.fifo import FifoEviction
 
 
-class LruEviction(EvictionPolicy):
-    """One queue; an entry that was hit goes round again."""
-
-    def __init__(self, capacity: int) -> None:
-        super().__init__(capacity)
-        self._queue = Queue(1)
-
-    def add(self, entry: Entry) -> None:
-        """Queue it as the newest."""
-        self._queue.push(entry)
-
-    def remove(self, entry: Entry) -> None:
-        """Take it out."""
-        self._queue.remove(entry)
+class LruEviction(FifoEviction):
+    """The queue of `"fifo"`, in which an entry that was hit goes round again."""
 
     def victim(self) -> Entry | None:
         """Take the oldest entry that was not hit since it was queued."""
