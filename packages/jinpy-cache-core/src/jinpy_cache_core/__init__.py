@@ -20,8 +20,9 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.facade import AsyncCacheClient, Cache, CacheClient
 from jinpy_cache_core.factory import CacheBackendFactory
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
-from jinpy_cache_core.loading.cached import AsyncCachedFunction, CachedFunction, cached
+from jinpy_cache_core.loading.cached import cached
 from jinpy_cache_core.loading.context import FactoryContext, factory_context
+from jinpy_cache_core.loading.decorated import AsyncCachedFunction, CachedFunction
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions
 from jinpy_cache_core.loading.statistics import CacheStatistics
