@@ -77,6 +77,27 @@ def test_every_name_of_the_contract_is_exported() -> None:
     assert [] == [name for name in module.__all__ if not hasattr(module, name)]
 
 
+FOR_AUTHORS = {
+    "UNCHANGED",
+    "Change",
+    "Clock",
+    "Decision",
+    "Record",
+    "backend_names",
+    "unregister_backend",
+}
+"""What only those need who write a backend; they depend on the core package itself."""
+
+
+def test_everything_that_applications_use_of_the_core_is_exported() -> None:
+    """Checkers need the names spelt out in both packages, so a new one must not be forgotten."""
+    core = importlib.import_module("jinpy_cache_core")
+    cache = importlib.import_module("jinpy_utils.cache")
+    ours = {name for name in cache.__all__ if not name.startswith(("File", "Memory", "Redis"))}
+    assert set(core.__all__) - FOR_AUTHORS == ours
+    assert [] == [name for name in ours if getattr(cache, name) is not getattr(core, name)]
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [
