@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis.async_pools import AsyncPool
 from jinpy_cache_redis.failures import Failure, ServerError
+from jinpy_cache_redis.keeping import MakePool, PoolKeeper
 from jinpy_cache_redis.nodes import Node
 from jinpy_cache_redis.requests import Hold, Plan, Request, Servers, Several, Step
 from jinpy_cache_redis.retrying import explained
@@ -38,11 +39,7 @@ async def together(trips: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-MakeAsyncPool = Callable[[Node, bool], AsyncPool]
-"""Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
-
-
-class AsyncDriver:
+class AsyncDriver(PoolKeeper[AsyncPool]):
     """Runs plans, one step after the other.
 
     Args:
@@ -54,18 +51,11 @@ class AsyncDriver:
     def __init__(
         self,
         router: Router,
-        make_pool: MakeAsyncPool,
+        make_pool: MakePool[AsyncPool],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._router = router
-        self._topology = router.topology
-        self._monotonic = router.timing.monotonic
-        self._budget = router.timing.operation_timeout
-        self._make_pool = make_pool
+        super().__init__(router, make_pool)
         self._sleep = sleep
-        self._pools: dict[Node, AsyncPool] = {}
-        self._guides: dict[Node, AsyncPool] = {}
-        self._closed = False
 
     async def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end and return its result.
@@ -209,7 +199,7 @@ class AsyncDriver:
         if not isinstance(effect, Exchange):
             return await self._sleep(effect.seconds)
         node = effect.node
-        pool = self._guide(node) if effect.guide else self._pools.get(node) or self._pool(node)
+        pool = self._pool(node, guide=effect.guide)
         try:
             return await pool.exchange(effect.request, effect.until)
         except Failure as failure:
@@ -217,44 +207,11 @@ class AsyncDriver:
                 pool.drop_idle()
             raise
 
-    def _distrust(self, node: Node, failure: Failure) -> None:
-        """Close what is idle when the server went away or gave up its role."""
-        failure.node = node
-        if failure.executed or (isinstance(failure, ServerError) and failure.distrusts):
-            self._pools[node].drop_idle()
-
-    def _pool(self, node: Node) -> AsyncPool:
-        pool = self._pools.get(node)
-        if pool is None:
-            pool = self._pools[node] = self._make_pool(node, False)
-            if self._closed:
-                pool.close()
-        return pool
-
-    def _guide(self, node: Node) -> AsyncPool:
-        pool = self._guides.get(node)
-        if pool is None:
-            pool = self._guides[node] = self._make_pool(node, True)
-            if self._closed:
-                pool.close()
-        return pool
-
     def _left(self, until: float) -> float:
         left = until - self._monotonic()
         return max(SHORTEST, min(left, self._router.timing.command_timeout))
 
-    def close(self) -> None:
-        """Close every connection that is idle, and the others when they are given back."""
-        self._closed = True
-        for pool in [*self._pools.values(), *self._guides.values()]:
-            pool.close()
-
     async def wait_closed(self) -> None:
         """Wait until the sockets of what was idle are closed."""
-        for pool in [*self._pools.values(), *self._guides.values()]:
+        for pool in self._every_pool():
             await pool.wait_closed()
-
-    def abandon(self) -> None:
-        """Let go of every connection in a forked child."""
-        for pool in [*self._pools.values(), *self._guides.values()]:
-            pool.abandon()

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from jinpy_cache_redis.async_links import StreamLink
 from jinpy_cache_redis.dialing import Dialer
 from jinpy_cache_redis.greeting import Greeting
+from jinpy_cache_redis.keeping import Kept
 from jinpy_cache_redis.nodes import Node
 from jinpy_cache_redis.pools import closed, exhausted
 from jinpy_cache_redis.requests import Request
 from jinpy_cache_redis.timing import SHORTEST, Timing
 
 
-class AsyncPool(Protocol):
+class AsyncPool(Kept, Protocol):
     """Where a driver sends a request to one server."""
 
     async def exchange(self, request: Request, until: float) -> Any:
@@ -32,20 +33,8 @@ class AsyncPool(Protocol):
         """Return a link that was taken; one that is not known to be clean is closed."""
         raise NotImplementedError
 
-    def drop_idle(self) -> None:
-        """Close what is idle, since the server may be another by now."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close what is idle now and what is in use when it is given back."""
-        raise NotImplementedError
-
     async def wait_closed(self) -> None:
         """Wait until the sockets of what was idle are closed."""
-        raise NotImplementedError
-
-    def abandon(self) -> None:
-        """Let go of every link in a forked child; the parent goes on using them."""
         raise NotImplementedError
 
 

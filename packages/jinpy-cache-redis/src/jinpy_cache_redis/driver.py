@@ -1,12 +1,12 @@
 """The synchronous driver: runs plans over pools of blocking links, from any thread."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis.failures import Failure, ServerError
+from jinpy_cache_redis.keeping import MakePool, PoolKeeper
 from jinpy_cache_redis.nodes import Node
 from jinpy_cache_redis.pools import Pool
 from jinpy_cache_redis.requests import Hold, Plan, Request, Servers, Several, Step
@@ -28,11 +28,8 @@ from jinpy_cache_redis.topology import Effect, Exchange
 
 T = TypeVar("T")
 
-MakePool = Callable[[Node, bool], Pool]
-"""Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
 
-
-class Driver:
+class Driver(PoolKeeper[Pool]):
     """Runs plans, one step after the other.
 
     Args:
@@ -44,19 +41,11 @@ class Driver:
     def __init__(
         self,
         router: Router,
-        make_pool: MakePool,
+        make_pool: MakePool[Pool],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._router = router
-        self._topology = router.topology
-        self._monotonic = router.timing.monotonic
-        self._budget = router.timing.operation_timeout
-        self._make_pool = make_pool
+        super().__init__(router, make_pool)
         self._sleep = sleep
-        self._pools: dict[Node, Pool] = {}
-        self._guides: dict[Node, Pool] = {}
-        self._lock = threading.Lock()
-        self._closed = False
 
     def run(self, plan: Plan[T]) -> T:
         """Run a plan to its end and return its result.
@@ -200,47 +189,10 @@ class Driver:
         if not isinstance(effect, Exchange):
             return self._sleep(effect.seconds)
         node = effect.node
-        pool = self._guide(node) if effect.guide else self._pools.get(node) or self._pool(node)
+        pool = self._pool(node, guide=effect.guide)
         try:
             return pool.exchange(effect.request, effect.until, hurried=True)
         except Failure as failure:
             if failure.executed:
                 pool.drop_idle()
             raise
-
-    def _distrust(self, node: Node, failure: Failure) -> None:
-        """Close what is idle when the server went away or gave up its role."""
-        failure.node = node
-        if failure.executed or (isinstance(failure, ServerError) and failure.distrusts):
-            self._pools[node].drop_idle()
-
-    def _pool(self, node: Node) -> Pool:
-        with self._lock:
-            pool = self._pools.get(node)
-            if pool is None:
-                pool = self._pools[node] = self._make_pool(node, False)
-                if self._closed:
-                    pool.close()
-            return pool
-
-    def _guide(self, node: Node) -> Pool:
-        with self._lock:
-            pool = self._guides.get(node)
-            if pool is None:
-                pool = self._guides[node] = self._make_pool(node, True)
-                if self._closed:
-                    pool.close()
-            return pool
-
-    def close(self) -> None:
-        """Close every connection that is idle, and the others when they are given back."""
-        with self._lock:
-            self._closed = True
-            pools = [*self._pools.values(), *self._guides.values()]
-        for pool in pools:
-            pool.close()
-
-    def abandon(self) -> None:
-        """Let go of every connection in a forked child."""
-        for pool in [*self._pools.values(), *self._guides.values()]:
-            pool.abandon()

@@ -14,13 +14,14 @@ from weakref import WeakSet
 from jinpy_cache_redis.dialing import Dialer
 from jinpy_cache_redis.failures import Exhausted, Refused
 from jinpy_cache_redis.greeting import Greeting
+from jinpy_cache_redis.keeping import Kept
 from jinpy_cache_redis.links import SocketLink
 from jinpy_cache_redis.nodes import Node
 from jinpy_cache_redis.requests import Request
 from jinpy_cache_redis.timing import Timing
 
 
-class Pool(Protocol):
+class Pool(Kept, Protocol):
     """Where a driver sends a request to one server."""
 
     def exchange(self, request: Request, until: float, *, hurried: bool = False) -> Any:
@@ -37,18 +38,6 @@ class Pool(Protocol):
 
     def discard(self, link: Any) -> None:
         """Close a link that is not clean, or not known to be."""
-        raise NotImplementedError
-
-    def drop_idle(self) -> None:
-        """Close what is idle, since the server may be another by now."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """Close what is idle now and what is in use when it is given back."""
-        raise NotImplementedError
-
-    def abandon(self) -> None:
-        """Let go of every link in a forked child; the parent goes on using them."""
         raise NotImplementedError
 
 
