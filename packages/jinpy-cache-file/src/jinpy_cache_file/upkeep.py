@@ -7,7 +7,7 @@ overwrite is one record. Insertions reap what is due, a few entries at a time.
 **Eviction** is SIEVE (Zhang et al., NSDI 2024): a hand goes along the order of insertion from the
 oldest to the newest, takes the mark of use from those that have one and evicts those that have
 none. Marks are not written by reads: a read notes the key in memory, the next insertion of its
-process writes a few of the marks, and the hand honours the rest. While the bounds are far away,
+process writes one of the marks, and the hand honours the rest. While the bounds are far away,
 nothing is noted.
 """
 
@@ -38,7 +38,6 @@ REAPED_AT_ONCE: Final = 32
 """Items of the expiry index that one insertion deals with at most."""
 
 _MARKS_KEPT: Final = 1024
-_MARKS_WRITTEN: Final = 4
 _HAND_REACH: Final = 64
 
 
@@ -192,7 +191,7 @@ class Upkeep:
         return ledger
 
     def keep_bounds(self, writing: Writing, ledger: Ledger, keep: bytes) -> None:
-        """Reap and evict until the bounds are kept, and write down a few marks of use.
+        """Reap and evict until the bounds are kept, and write down a mark of use.
 
         Args:
             writing: The transaction.
@@ -207,18 +206,19 @@ class Upkeep:
             self.reap(writing, REAPED_AT_ONCE, keep)
             if bounds.exceeded(ledger):
                 self.evict(writing, ledger, bounds.relaxed(ledger), keep)
-        for _ in range(min(_MARKS_WRITTEN, len(self._marks))):
-            self._mark(writing)
+        if self._marks:
+            self._write_mark(writing)
 
     def forget(self, writing: Writing, reference: Reference) -> None:
         """Let a value file go once the transaction is committed."""
         writing.txn.delete(FILE + reference.digest)
         writing.doomed += (reference,)
 
-    def _mark(self, writing: Writing) -> None:
-        tree_key = next(iter(self._marks.copy()), b"")
-        if self._marks.pop(tree_key, self) is self:
-            return
+    def _write_mark(self, writing: Writing) -> None:
+        try:
+            tree_key, _ = self._marks.popitem()
+        except KeyError:
+            return  # another thread was faster
         stored = writing.txn.get(tree_key)
         if stored and not stored[0]:
             writing.txn.put(tree_key, b"\x01" + stored[1:])
