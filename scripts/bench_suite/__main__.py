@@ -1,8 +1,9 @@
 """Measure a backend beside its peers: `scripts/bench memory`.
 
 `hit-ratio` plays recorded traces through our memory backend and its peers, `size` weighs an
-entry. `all` runs every benchmark, with `--traces` that one too, and writes one JSON file; `plot`
-draws charts of that file and brings the site's page up to date.
+entry, `file_lag` tells how late an event loop is beside processes that write files. `all` runs every
+benchmark, with `--traces` that one too, and writes one JSON file; `plot` draws charts of that file
+and brings the site's page up to date.
 """
 
 import argparse
@@ -40,6 +41,10 @@ def main() -> int:
         sizes = importlib.import_module("bench_suite.sizes")
         status: int = sizes.compare(arguments.json)
         return status
+    if arguments.name == "file_lag":
+        file_lag = importlib.import_module("bench_suite.file_lag")
+        late: int = file_lag.compare(arguments.json)
+        return late
     if arguments.name == "all":
         return _measure_all(arguments)
     return _measure_one(arguments)
@@ -107,7 +112,9 @@ def _measure_one(arguments: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument(
-        "name", choices=[*_benchmarks(), "hit-ratio", "size", "all", "plot"], help="what to do"
+        "name",
+        choices=[*_benchmarks(), "hit-ratio", "size", "file_lag", "all", "plot"],
+        help="what to do",
     )
     parser.add_argument("--rounds", type=int, default=21, help="how often each contender is timed")
     parser.add_argument(
