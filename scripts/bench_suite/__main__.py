@@ -1,9 +1,9 @@
 """Measure a backend beside its peers: `scripts/bench memory`.
 
 `hit-ratio` plays recorded traces through our memory backend and its peers, `size` weighs an
-entry, `file_lag` tells how late an event loop is beside processes that write files. `all` runs every
-benchmark, with `--traces` that one too, and writes one JSON file; `plot` draws charts of that file
-and brings the site's page up to date.
+entry, `file_lag` tells how late an event loop is beside processes that write files. `all` runs
+every benchmark, with `--traces` that one too, and writes one JSON file; `plot` draws charts of that
+file and brings the site's page up to date.
 """
 
 import argparse
