@@ -6,16 +6,16 @@ own methods, which take the common case and leave the rest to the methods writte
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar, cast
 
 import attrs
 
-from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.clock import MONOTONIC, Clock
 from jinpy_cache_core.codec import parse_integer
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.decisions import UNCHANGED, Decision, Record
+from jinpy_cache_core.declarations import declared_by
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
     CacheException,
@@ -25,6 +25,7 @@ from jinpy_cache_core.exceptions import (
     shown_key,
 )
 from jinpy_cache_core.integers import add_int64, check_amount, negated, not_a_counter
+from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.keys import check_key, check_keys
 from jinpy_cache_core.reporting import reporting
 from jinpy_cache_core.sentinels import MISSING
@@ -44,9 +45,9 @@ from jinpy_cache_memory.entry import Frozen, Thaw
 from jinpy_cache_memory.eviction.names import policy_maker
 from jinpy_cache_memory.forking import recover_in_children
 from jinpy_cache_memory.places import Places, slot_in
+from jinpy_cache_memory.unwaiting import Unwaiting
 from jinpy_cache_memory.weighing import weigh_stored
 
-D = TypeVar("D")
 T = TypeVar("T")
 
 UNLIMITED = 2**60
@@ -63,7 +64,7 @@ CAUSES = (
 _log = logging.getLogger(__name__)
 
 
-class MemoryCacheBackend(Places, BaseBackend):
+class MemoryCacheBackend(Places, Unwaiting):
     """A cache inside this process: bounded, with expiry, for any number of threads and event loops.
 
     Reads take no lock. Writes are atomic; what users write (serializers, weighers, listeners,
@@ -144,27 +145,12 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     # -- Synchronous operations -----------------------------------------------------------------
 
-    @overload
-    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    @reporting(CacheOperation.GET)  # type: ignore[misc]  # mypy loses the decorated signature
+    @declared_by(CacheInterface.get)
+    @reporting(CacheOperation.GET)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
-        """Read a value, without a lock.
+        """See `BaseBackend.get`; without a lock.
 
-        Args:
-            key: The key, verbatim.
-            default: What to return for a miss; pass `MISSING` to tell a miss from a cached `None`.
-            type: Structure the stored value into this class; nothing is coerced.
-
-        Returns:
-            The value equal to the one that was stored, type included, or `default`. A value that
-            could be changed is a copy of the caller's own, unless `serializer=None`.
-
-        Raises:
-            CacheSerializationError: The value cannot be restored, or is not one of `type`.
+        A value that could be changed is a copy of the caller's own, unless `serializer=None`.
         """
         entry = self._opened()._engine.find(check_key(key))
         value = MISSING if entry is None else self._value_of(key, entry.value, type)
@@ -172,18 +158,9 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.SET)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
-        """Store a value under a key, replacing what was there, atomically.
+        """See `BaseBackend.set`; a value that exceeds `max_bytes` is refused too.
 
-        Args:
-            key: The key, verbatim.
-            value: What to store; it is stored by value, so later changes to it do not show, unless
-                `serializer=None`.
-            ttl: Seconds or a `timedelta`; `None` for the backend's `default_ttl`, `math.inf` for
-                never. Zero or less removes the entry.
-
-        Raises:
-            CacheSerializationError: The value cannot be stored exactly; the old one stays.
-            CacheValueError: The value exceeds `max_value_bytes` or `max_bytes`; the old one stays.
+        With `serializer=None` the very object is stored, and later changes to it show.
         """
         key = check_key(key)
         stored, weight = self._stored(key, value)
@@ -196,19 +173,7 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.ADD)
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
-        """Store a value only if the key is absent, atomically.
-
-        Args:
-            key: The key, verbatim.
-            value: What to store.
-            ttl: As for `set`; zero or less stores nothing.
-
-        Returns:
-            True if the key was absent, False if it was left as it is.
-
-        Raises:
-            CacheSerializationError: The value cannot be stored exactly.
-        """
+        """See `BaseBackend.add`."""
         key = check_key(key)
         stored, weight = self._stored(key, value)
         seconds = self._seconds(ttl)
@@ -222,31 +187,13 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
-        """Remove an entry, atomically.
-
-        Args:
-            key: The key, verbatim.
-
-        Returns:
-            True if a live entry was removed.
-        """
+        """See `BaseBackend.delete`."""
         key = check_key(key)
         return self._opened()._removed(key)
 
     @reporting(CacheOperation.POP)
     def pop(self, key: str, default: object = None) -> Any:
-        """Read and remove an entry, atomically: of many callers one gets the value.
-
-        Args:
-            key: The key, verbatim.
-            default: What to return for a miss.
-
-        Returns:
-            The value, or `default`.
-
-        Raises:
-            CacheSerializationError: The value cannot be restored; the entry stays.
-        """
+        """See `BaseBackend.pop`."""
         key = check_key(key)
         self._opened()
         while (entry := self._engine.peek(key)) is not None:
@@ -260,11 +207,7 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.EXISTS)
     def exists(self, key: str) -> bool:
-        """Tell whether a key has a live entry, be its value `None`.
-
-        Args:
-            key: The key, verbatim.
-        """
+        """See `BaseBackend.exists`; this is no read that keeps an entry from eviction."""
         return self._is_live(check_key(key))
 
     @reporting(CacheOperation.CLEAR)
@@ -274,19 +217,7 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.GET_MANY)
     def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        """Read several values; each is read whole, but not all at one instant.
-
-        Args:
-            keys: Any iterable of keys; a repeated key is read once.
-            default: What a miss carries.
-
-        Returns:
-            Every requested key, in the order first given, with its value or `default`.
-
-        Raises:
-            CacheKeyTypeError: `keys` is a single str.
-            CacheSerializationError: One of the values cannot be restored.
-        """
+        """See `BaseBackend.get_many`; each value is read whole, but not all at one instant."""
         wanted = check_keys(keys)
         self._opened()
         values = dict.fromkeys(wanted, default)
@@ -299,19 +230,7 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.SET_MANY)
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
-        """Store several values with one ttl.
-
-        Everything is checked and encoded before anything is written; each entry is written
-        atomically, the lot of them is not.
-
-        Args:
-            items: The values by key.
-            ttl: As for `set`.
-
-        Raises:
-            CacheSerializationError: A value cannot be stored exactly; nothing was written.
-            CacheKeyError: A key is not one; nothing was written.
-        """
+        """See `BaseBackend.set_many`; each entry is written atomically, the lot of them is not."""
         seconds = self._seconds(ttl)
         prepared = {key: self._stored(key, value) for key, value in _checked(items)}
         self._opened()
@@ -323,63 +242,24 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.DELETE_MANY)
     def delete_many(self, keys: Iterable[str]) -> int:
-        """Remove several entries, each atomically.
-
-        Args:
-            keys: Any iterable of keys.
-
-        Returns:
-            How many live entries were removed.
-        """
+        """See `BaseBackend.delete_many`; each entry is removed atomically."""
         wanted = check_keys(keys)
         self._opened()
         return sum(map(self._removed, wanted))
 
     @reporting(CacheOperation.INCR)
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
-        """Count up, atomically across threads and tasks.
-
-        Args:
-            key: The key, verbatim; a missing one starts at 0.
-            amount: A signed 64-bit integer, negative to count down.
-            ttl: The lifetime of a counter that is created; an existing one keeps its expiry.
-
-        Returns:
-            The new count.
-
-        Raises:
-            CacheValueError: The stored value is not an int, or the sum does not fit in signed
-                64 bits; the entry is left as it is.
-        """
+        """See `BaseBackend.incr`; atomic across threads and tasks."""
         return self._count(key, check_amount(amount), ttl)
 
     @reporting(CacheOperation.DECR)
     def decr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
-        """Count down: `incr` by the negated amount.
-
-        Args:
-            key: The key, verbatim; a missing one starts at 0.
-            amount: A signed 64-bit integer.
-            ttl: As for `incr`.
-
-        Returns:
-            The new count.
-
-        Raises:
-            CacheValueError: As for `incr`.
-        """
+        """See `BaseBackend.decr`."""
         return self._count(key, negated(amount), ttl)
 
     @reporting(CacheOperation.TTL)
     def ttl(self, key: str) -> float | None:
-        """Tell how long an entry has left to live.
-
-        Args:
-            key: The key, verbatim.
-
-        Returns:
-            Seconds, `math.inf` for an entry that never expires, `None` for no live entry.
-        """
+        """See `BaseBackend.ttl`."""
         key = check_key(key)
         entry = self._opened()._engine.peek(key)
         if entry is None:
@@ -393,15 +273,7 @@ class MemoryCacheBackend(Places, BaseBackend):
 
     @reporting(CacheOperation.TOUCH)
     def touch(self, key: str, ttl: TTL) -> bool:
-        """Give a live entry a new lifetime from now on, atomically.
-
-        Args:
-            key: The key, verbatim.
-            ttl: As for `set`; zero or less removes the entry.
-
-        Returns:
-            True if there was a live entry.
-        """
+        """See `BaseBackend.touch`."""
         key = check_key(key)
         seconds = self._seconds(ttl)
         self._opened()
@@ -409,86 +281,6 @@ class MemoryCacheBackend(Places, BaseBackend):
         if entry is not None and slot_in(entry.value) is not None:
             return self._touch_place(key, seconds)
         return self._engine.prolong(key, seconds) if seconds else self._engine.remove(key)
-
-    # -- Asynchronous operations: the engine never waits, so they call it directly ---------------
-
-    @overload
-    async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
-        """Same as `get`, asynchronously."""
-        if type is None:
-            return self.get(key, default)
-        return self.get(key, default, type=cast("Any", type))
-
-    async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
-        """Same as `set`, asynchronously."""
-        self.set(key, value, ttl)
-
-    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
-        """Same as `add`, asynchronously."""
-        return self.add(key, value, ttl)
-
-    async def adelete(self, key: str) -> bool:
-        """Same as `delete`, asynchronously."""
-        return self.delete(key)
-
-    async def apop(self, key: str, default: object = None) -> Any:
-        """Same as `pop`, asynchronously."""
-        return self.pop(key, default)
-
-    async def ascan(self, prefix: str = "") -> AsyncIterator[str]:
-        """Same as `scan`, asynchronously."""
-        for key in self.scan(prefix):
-            yield key
-
-    async def aexists(self, key: str) -> bool:
-        """Same as `exists`, asynchronously."""
-        return self.exists(key)
-
-    async def aclear(self) -> None:
-        """Same as `clear`, asynchronously."""
-        self.clear()
-
-    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        """Same as `get_many`, asynchronously."""
-        return self.get_many(keys, default)
-
-    async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
-        """Same as `set_many`, asynchronously."""
-        self.set_many(items, ttl)
-
-    async def adelete_many(self, keys: Iterable[str]) -> int:
-        """Same as `delete_many`, asynchronously."""
-        return self.delete_many(keys)
-
-    async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
-        """Same as `incr`, asynchronously."""
-        return self.incr(key, amount, ttl)
-
-    async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
-        """Same as `decr`, asynchronously."""
-        return self.decr(key, amount, ttl)
-
-    async def attl(self, key: str) -> float | None:
-        """Same as `ttl`, asynchronously."""
-        return self.ttl(key)
-
-    async def atouch(self, key: str, ttl: TTL) -> bool:
-        """Same as `touch`, asynchronously."""
-        return self.touch(key, ttl)
-
-    async def ais_healthy(self) -> bool:
-        """Same as `is_healthy`, asynchronously."""
-        return self.is_healthy()
-
-    async def aclose(self) -> None:
-        """Same as `close`, asynchronously."""
-        await self._plans.adrain()
-        self.close()
 
     # -- The primitives of `BaseBackend`, for who works with encoded records ---------------------
 
