@@ -67,6 +67,27 @@ async def test_the_commit_thread_is_the_backends_own(make):
     assert not any(name.startswith("asyncio_") for name in names)
 
 
+async def test_a_thousand_stalled_writes_leave_the_applications_threads_alone(make, shell):
+    """While nobody can write, other work in threads goes on, and few threads wait."""
+    cache = make(lock_timeout=30)
+    other = shell()
+    assert other.ask("cache._environment.lock.acquire(5)") == "None"
+    before = threading.active_count()
+    writes = [
+        asyncio.create_task(cache.aset(f"k{number}", b"x" * (100_000 if number % 10 else 10)))
+        for number in range(1000)
+    ]
+    assert await asyncio.gather(*(asyncio.to_thread(abs, -n) for n in range(50))) == [*range(50)]
+    ours = [thread for thread in threading.enumerate() if "jinpy-cache" in thread.name]
+    assert threading.active_count() - before < 50
+    assert 0 < len(ours) <= 9
+    assert not any(write.done() for write in writes)
+    assert other.ask("cache._environment.lock.release()") == "None"
+    await asyncio.gather(*writes)
+    assert len(cache) == 1000
+    await asyncio.get_running_loop().shutdown_default_executor()
+
+
 def test_one_cache_for_many_event_loops(make):
     """Loops in several threads, one after the other and at once, share a backend."""
     cache = make()

@@ -252,6 +252,8 @@ def nothing_is_wrong(tmp_path: Path, operations: int, variants: int) -> None:
                     assert value == value_of(value["number"])
                     assert value["key"] == key
                     assert value["number"] <= acknowledged
+            report = cache.check()
+            assert report.ok, report.problems
             cache.set("after", "works")
             assert cache.get("after") == "works"
             outcomes["set aside" if cache.set_aside else "kept"] += 1

@@ -290,16 +290,16 @@ class Environment:
         problem = self._problem(data)
         if problem is None:
             try:
-                return self._opened_unexamined(data, alone=alone)
+                return self._open_files(data, alone=alone)
             except DAMAGE as error:
                 problem = str(error)
         if not alone:
             message = f"The store in {str(self.path)!r} is damaged, and locked: {problem}."
             raise CacheTimeoutError(message)
         self._put_aside(problem)
-        return self._opened_unexamined(data, alone=alone)
+        return self._open_files(data, alone=alone)
 
-    def _opened_unexamined(self, data: Path, *, alone: bool) -> lmdb.Environment:
+    def _open_files(self, data: Path, *, alone: bool) -> lmdb.Environment:
         try:
             self._make_files(data)
         except OSError as error:
@@ -319,6 +319,8 @@ class Environment:
         )
         try:
             opened.reader_check()
+            if alone:
+                self._settle_in(opened, data)
             _check_format(opened, self.path)
             data.chmod(directories.FILE_MODE)
         except BaseException:
@@ -335,15 +337,27 @@ class Environment:
             return None
         if not directories.is_regular(data):
             return "it is not a regular file"
-        # Without syncs, what was written before the machine went down may be there in part.
-        return problem_of(data, thorough=not self.durable and self.lock.noted() != _boot())
+        return problem_of(data)
+
+    def _settle_in(self, opened: lmdb.Environment, data: Path) -> None:
+        """Examine and pad the data file; in a transaction, so that it does not change meanwhile.
+
+        The write lock alone would do, were it not for those who remove files they do not know.
+        """
+        with opened.begin(write=True):
+            # Without syncs, what was written before the machine went down may be there in part.
+            if not self.durable and self.lock.noted() != _boot():
+                problem = problem_of(data, thorough=True)
+                if problem is not None:
+                    raise lmdb.CorruptedError(problem)
+            descriptor = directories.open_own(data)
+            try:
+                pad(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _make_files(self, data: Path) -> None:
-        descriptor = directories.open_own(data)
-        try:
-            pad(descriptor)
-        finally:
-            os.close(descriptor)
+        os.close(directories.open_own(data))
         lock = self.path / LOCK_NAME
         # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
         with contextlib.suppress(FileExistsError):
@@ -388,7 +402,8 @@ class Environment:
         )
 
     def _look(self) -> tuple[object, ...]:
-        return tuple(map(_file_identity, (self.path / DATA_NAME, self.path / LOCK_NAME)))
+        files = (self.path / DATA_NAME, self.path / LOCK_NAME, self.lock.path)
+        return tuple(map(_file_identity, files))
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:
