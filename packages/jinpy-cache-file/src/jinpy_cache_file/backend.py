@@ -22,7 +22,7 @@ from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
 from jinpy_cache_core.reporting import reporting
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.ttl import TTL
-from jinpy_cache_file import environment as environments
+from jinpy_cache_file import registry
 from jinpy_cache_file.check import CheckReport, Examination
 from jinpy_cache_file.config import FileCacheConfig
 from jinpy_cache_file.group_commit import GroupCommit
@@ -85,7 +85,7 @@ class FileCacheBackend(BaseBackend):
         settings = self._config
         self._directory = Path.cwd() / settings.directory
         durable = settings.durability == "disk"
-        environment = environments.acquire(
+        environment = registry.acquire(
             self._directory,
             map_size=settings.max_bytes,
             durable=durable,
@@ -207,7 +207,7 @@ class FileCacheBackend(BaseBackend):
 
     def _release(self) -> None:
         self._group.close()
-        environments.release(self._environment)
+        registry.release(self._environment)
 
     def _mapped(self, error: Exception) -> CacheException:
         code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)

@@ -1,12 +1,10 @@
-"""The LMDB environment of a directory: one in a process, shared by all its caches, replaceable.
+"""The LMDB environment of a directory: shared by all caches of a process, replaceable.
 
-LMDB forbids a second open of the same files in one process, so environments are registered by real
-directory and counted. Everything that may happen to one behind its users' back is dealt with by
-closing and opening it again: a fork (LMDB must not be carried across one; it is closed before, and
-both sides open it anew), a directory that was deleted or replaced, a map that another process has
-grown, a store that turned out to be damaged and was set aside. An operation that is hit by that
-sees an `lmdb.Error` from a closed environment and starts over with `current()`: a transaction that
-was not committed has done nothing.
+Everything that may happen to one behind its users' back is dealt with by closing and opening it
+again: a fork, a directory that was deleted or replaced, a map that another process has grown, a
+store that turned out to be damaged and was set aside. An operation that is hit by that sees an
+`lmdb.Error` from a closed environment and starts over with `current()`: a transaction that was not
+committed has done nothing.
 """
 
 import contextlib
@@ -15,7 +13,6 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -41,7 +38,6 @@ MAX_READERS: Final = 250
 
 _LOCK_BYTES: Final = 16384
 _RESERVE_BYTES: Final = 65536
-_SMALLEST_MAP: Final = 1 << 20
 _MAP_STEP: Final = 1 << 16
 _UNREACHABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
@@ -63,7 +59,7 @@ _log = logging.getLogger("jinpy_cache_file")
 class Environment:
     """One directory's LMDB environment and the lock in front of it.
 
-    Use `acquire` and `release`; the attributes change when the environment is opened again.
+    Use `jinpy_cache_file.registry`; the attributes change when the environment is opened again.
 
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
@@ -448,84 +444,3 @@ def _boot() -> bytes:
 
 def _positive(code: int) -> int | None:
     return code if code > 0 else None
-
-
-# -- The registry --------------------------------------------------------------------------------
-
-_registry: dict[str, Environment] = {}
-_registry_lock = threading.RLock()
-
-
-def acquire(
-    path: Path, *, map_size: int, durable: bool, shared: bool, patience: float
-) -> Environment:
-    """The environment of a directory, opened if this process has not opened it yet.
-
-    Args:
-        path: An absolute path, no symbolic link itself.
-        map_size: The least size of the map in bytes.
-        durable: Whether a commit must be on the platter before it returns.
-        shared: Accept a directory that others own or can write to.
-        patience: Seconds to wait for the write lock.
-
-    Raises:
-        CacheConfigurationError: The directory is not private, or not this package's.
-        CacheBackendError: The store cannot be opened.
-    """
-    directories.prepare(path, shared=shared)
-    real = os.path.realpath(path)
-    map_size = max(map_size, _SMALLEST_MAP)
-    with _registry_lock:
-        environment = _registry.get(real)
-        if environment is None:
-            try:
-                environment = Environment(
-                    Path(real),
-                    map_size=map_size,
-                    durable=durable,
-                    shared=shared,
-                    patience=patience,
-                )
-            except OSError as error:
-                message = f"The store in {real!r} cannot be opened: {error}"
-                raise CacheBackendError(message, errno=error.errno) from error
-            _registry[real] = environment
-        environment.demand(map_size=map_size, durable=durable)
-        return environment
-
-
-def release(environment: Environment) -> None:
-    """Give up one use; the last one closes the environment."""
-    with _registry_lock:
-        environment.users -= 1
-        if not environment.users:
-            _registry.pop(str(environment.path), None)
-            environment.shut()
-
-
-def _each(action: Callable[[Environment], None]) -> None:
-    for environment in list(_registry.values()):
-        action(environment)
-
-
-def _before_fork() -> None:
-    _registry_lock.acquire()
-    _each(Environment.before_fork)
-
-
-def _after_fork_in_parent() -> None:
-    _each(Environment.after_fork_in_parent)
-    _registry_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    global _registry_lock  # noqa: PLW0603 - the parent's threads are gone, and their lock with them
-    _registry_lock = threading.RLock()
-    _each(Environment.after_fork_in_child)
-
-
-os.register_at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
