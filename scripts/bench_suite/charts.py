@@ -119,7 +119,7 @@ def draw(name: str, panels: Sequence[Panel], caption: str) -> str:
         panels: Its scenarios.
         caption: When and where it was measured.
     """
-    title = f"{name.capitalize()}: time for one operation, shorter is better"
+    title = f"{name.replace('_', ' ').capitalize()}: time for one operation, shorter is better"
     drawing = Drawing(WIDTH, title)
     drawing.text(0, 18, title, kind="title")
     drawing.text(0, 37, caption, kind="quiet")
