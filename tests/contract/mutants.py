@@ -19,7 +19,7 @@ from jinpy_cache_dict import DictBackend, DictConfig
 
 from jinpy_cache_core import MISSING, UNCHANGED, Record
 from jinpy_cache_core.exceptions import CacheBackendError, CacheException, CacheValueError
-from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_testing import BackendContract, FakeClock
 
 settings.register_profile(
     "mutants", max_examples=160, phases=[Phase.generate], derandomize=True, database=None

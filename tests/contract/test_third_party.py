@@ -16,8 +16,8 @@ from jinpy_cache_core import (
     CacheManager,
     CacheManagerConfig,
 )
-from jinpy_cache_core.registry import backend_class, backend_names
-from jinpy_cache_core.testing import BackendContract, FakeClock, LockstepContract
+from jinpy_cache_core.configuration.registry import backend_class, backend_names
+from jinpy_cache_testing import BackendContract, FakeClock, LockstepContract
 
 pytestmark = pytest.mark.usefixtures("dict_distribution")
 
@@ -88,7 +88,7 @@ def test_a_misspelt_setting_of_theirs_is_refused():
 def test_the_suite_needs_neither_plugin_nor_configuration(dict_distribution: Path, tmp_path: Path):
     """A project with nothing but pytest and hypothesis runs the suite by subclassing one class."""
     (tmp_path / "test_theirs.py").write_text(
-        "from jinpy_cache_core.testing import BackendContract\n"
+        "from jinpy_cache_testing import BackendContract\n"
         "from jinpy_cache_dict import DictBackend, DictConfig\n"
         "class TestTheirs(BackendContract):\n"
         "    serializers = ['json']\n"

@@ -18,8 +18,8 @@ from jinpy_cache_core import (
     register_backend,
     unregister_backend,
 )
-from jinpy_cache_core.manager_config import declared
-from jinpy_cache_core.validation import switch, to_secret, whole_number
+from jinpy_cache_core.configuration.manager import declared
+from jinpy_cache_core.settings.validation import switch, to_secret, whole_number
 
 
 @attrs.frozen(kw_only=True)

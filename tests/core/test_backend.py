@@ -22,7 +22,7 @@ from jinpy_cache_core import (
     CacheTimeoutError,
     Record,
 )
-from jinpy_cache_core.testing import FakeClock, together
+from jinpy_cache_testing import FakeClock, together
 
 OPERATIONS: dict[str, Callable[[Any], object]] = {
     "get": lambda cache: cache.get("key"),

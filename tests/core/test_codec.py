@@ -19,11 +19,11 @@ from jinpy_cache_core import (
     CacheValueError,
     Secret,
 )
-from jinpy_cache_core.codec import Codec, parse_integer
-from jinpy_cache_core.envelope import Compression, Envelope, NewerEnvelopeError
-from jinpy_cache_core.integer_text import integer_text
+from jinpy_cache_core.codec.codec import Codec, parse_integer
+from jinpy_cache_core.entries.envelope import Compression, Envelope, NewerEnvelopeError
+from jinpy_cache_core.entries.integer_text import integer_text
 from jinpy_cache_core.serializers import MsgpackSerializer
-from jinpy_cache_core.testing.samples import same
+from jinpy_cache_testing.samples import same
 
 SECRET = "canary-secret-hunter2"
 

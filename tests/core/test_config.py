@@ -14,7 +14,7 @@ from jinpy_cache_core import (
     CacheSerializationError,
     Secret,
 )
-from jinpy_cache_core.validation import (
+from jinpy_cache_core.settings.validation import (
     backend_name,
     duration,
     lifetime,

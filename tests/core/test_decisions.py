@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jinpy_cache_core.decisions import (
+from jinpy_cache_core.entries.decisions import (
     UNCHANGED,
     Decision,
     Record,
@@ -22,7 +22,7 @@ from jinpy_cache_core.decisions import (
     touching,
 )
 from jinpy_cache_core.exceptions import CacheValueError
-from jinpy_cache_core.ttl import NEVER, REMOVED
+from jinpy_cache_core.entries.ttl import NEVER, REMOVED
 
 NOW = 1000.0
 

@@ -18,7 +18,7 @@ from jinpy_cache_core import (
     CacheManager,
     CacheManagerConfig,
 )
-from jinpy_cache_core.facade import ASYNC_OPERATIONS, SYNC_OPERATIONS
+from jinpy_cache_core.manager.facade import ASYNC_OPERATIONS, SYNC_OPERATIONS
 
 
 def test_a_bound_operation_is_the_backends_own() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
-from jinpy_cache_core.integers import (
+from jinpy_cache_core.entries.integers import (
     INT64_MAX,
     INT64_MIN,
     add_int64,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheKeyError, CacheKeyTypeError
-from jinpy_cache_core.keys import (
+from jinpy_cache_core.entries.keys import (
     MAX_KEY_BYTES,
     check_key,
     check_keys,

@@ -24,9 +24,9 @@ from jinpy_cache_core import (
     CacheManagerConfig,
     cached,
 )
-from jinpy_cache_core.loading import wrappers
-from jinpy_cache_core.loading.arguments import text_of
-from jinpy_cache_core.loading.sites import CacheInfo
+from jinpy_cache_core.functions import wrappers
+from jinpy_cache_core.functions.arguments import text_of
+from jinpy_cache_core.functions.binding import CacheInfo
 
 
 class Colour(enum.Enum):

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_core import CacheConfigurationError, CacheValueError, EntryOptions, Record
-from jinpy_cache_core.decisions import live, touching
-from jinpy_cache_core.envelope import Envelope
+from jinpy_cache_core.entries.decisions import live, touching
+from jinpy_cache_core.entries.envelope import Envelope
 from jinpy_cache_core.loading.background import Background
 from jinpy_cache_core.loading.freshness import early_by, is_due, shortened
 from jinpy_cache_core.loading.leases import Claiming, Filling, Reason, Releasing, Standing
 from jinpy_cache_core.loading.options import NO_OPTIONS, Policy, policy_of, to_options
-from jinpy_cache_core.loading.patience import Patience, pauses
-from jinpy_cache_core.records import UNCHANGED
-from jinpy_cache_core.slots import EMPTY, Held, Lease, Slot, slot_of
+from jinpy_cache_core.loading.waiting import Patience, pauses
+from jinpy_cache_core.entries.records import UNCHANGED
+from jinpy_cache_core.entries.slots import EMPTY, Held, Lease, Slot, slot_of
 
 MOMENTS = st.integers(0, 10_000).map(float)
 SPANS = st.integers(1, 5_000).map(float)

@@ -17,7 +17,7 @@ from jinpy_cache_core import (
     Secret,
 )
 from jinpy_cache_core.exceptions import CacheException
-from jinpy_cache_core.sources import backend_config
+from jinpy_cache_core.configuration.sources import backend_config
 
 CANARY = "s3cr3t-canary"
 

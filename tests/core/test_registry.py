@@ -14,7 +14,7 @@ from jinpy_cache_core import (
     backend_names,
     register_backend,
 )
-from jinpy_cache_core.registry import backend_class, backend_class_for_scheme
+from jinpy_cache_core.configuration.registry import backend_class, backend_class_for_scheme
 
 
 def publish(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -83,7 +83,7 @@ def test_a_backend_of_ours_that_is_missing_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`redis` without its distribution is an error that names the distribution."""
-    monkeypatch.setattr("jinpy_cache_core.registry.entry_points", _without("redis"))
+    monkeypatch.setattr("jinpy_cache_core.configuration.registry.entry_points", _without("redis"))
     with pytest.raises(
         CacheConfigurationError,
         match=r"No cache backend named 'redis' \(.*\)\. Install it: pip install jinpy-cache-redis",

@@ -17,12 +17,12 @@ from typing import Any
 import attrs
 import pytest
 
-from jinpy_cache_core.codec import Codec
+from jinpy_cache_core.codec.codec import Codec
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import TypeRegistry
 from jinpy_cache_core.serializers.msgpack import MsgpackSerializer
 from jinpy_cache_core.serializers.plans import CustomPlan, derive_plan
-from jinpy_cache_core.testing.samples import same
+from jinpy_cache_testing.samples import same
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from jinpy_cache_core import CacheSerializationError
 from jinpy_cache_core.serializers import MsgpackSerializer
 from jinpy_cache_core.serializers.depth import deeper_than
-from jinpy_cache_core.testing.samples import deep_list, looped_list, same
+from jinpy_cache_testing.samples import deep_list, looped_list, same
 
 MSGPACK = MsgpackSerializer()
 

@@ -22,7 +22,7 @@ from jinpy_cache_core.serializers import (
     SerializedFreezer,
     resolve_freezer,
 )
-from jinpy_cache_core.testing.samples import deep_list, looped_list, same
+from jinpy_cache_testing.samples import deep_list, looped_list, same
 
 NATIVE = NativeSerializer()
 

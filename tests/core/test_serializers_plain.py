@@ -24,7 +24,7 @@ from jinpy_cache_core.serializers import (
     StrSerializer,
 )
 from jinpy_cache_core.serializers.custom import GuardedSerializer
-from jinpy_cache_core.testing.samples import deep_list, looped_list, same
+from jinpy_cache_testing.samples import deep_list, looped_list, same
 
 JSON = JsonSerializer()
 STR = StrSerializer()

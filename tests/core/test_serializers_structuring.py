@@ -35,7 +35,7 @@ from jinpy_cache_core.serializers import (
     structure_as,
 )
 from jinpy_cache_core.serializers.plans import CustomPlan
-from jinpy_cache_core.testing.samples import same
+from jinpy_cache_testing.samples import same
 
 MSGPACK = MsgpackSerializer(TypeRegistry())
 JSON = JsonSerializer()

@@ -18,7 +18,7 @@ from jinpy_cache_core import CacheConfigurationError, CacheSerializationError
 from jinpy_cache_core.serializers import MsgpackSerializer, TypeRegistry, register_type
 from jinpy_cache_core.serializers.plans import derive_plan
 from jinpy_cache_core.serializers.registry import TYPES
-from jinpy_cache_core.testing.samples import same
+from jinpy_cache_testing.samples import same
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from jinpy_cache_core.workers import Workers
+from jinpy_cache_core.backend.threads import Workers
 
 PATIENCE = 20
 
@@ -151,7 +151,7 @@ async def test_cancelling_does_not_stop_a_call_that_has_begun(workers: Workers):
 
 FORKING = """
 import asyncio, os, sys
-from jinpy_cache_core.workers import Workers
+from jinpy_cache_core.backend.threads import Workers
 
 workers = Workers("forked")
 assert asyncio.run(workers.run(os.getpid)) == os.getpid()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_core.testing import FakeClock
+from jinpy_cache_testing import FakeClock
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
 
 PROGRAMS = Path(__file__).parent / "programs"

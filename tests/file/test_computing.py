@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jinpy_cache_core.testing.processes import computed_in_processes, stressed
+from jinpy_cache_testing.processes import computed_in_processes, stressed
 
 
 def _url(tmp_path: Path) -> tuple[str, Path]:

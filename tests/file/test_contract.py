@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_core.testing import FakeClock
+from jinpy_cache_testing import FakeClock
 from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
 
 

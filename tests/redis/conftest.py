@@ -10,7 +10,7 @@ from tests.redis.proxy import Proxy
 from tests.redis.servers import Cluster, SentinelGroup, Server, find_program
 
 from jinpy_cache_core import CacheInterface
-from jinpy_cache_core.testing.halves import Awaited, new_runner
+from jinpy_cache_testing.sync_view import Awaited, new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 
 QUICK = {

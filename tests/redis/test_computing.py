@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from tests.redis.servers import Server
 
-from jinpy_cache_core.testing.processes import computed_in_processes, stressed
+from jinpy_cache_testing.processes import computed_in_processes, stressed
 
 
 def _url(server: Server) -> str:

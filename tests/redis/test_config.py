@@ -8,7 +8,7 @@ import pytest
 
 from jinpy_cache_core import CacheBackendFactory, CacheConfigurationError, Secret
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
-from jinpy_cache_redis.nodes import Node
+from jinpy_cache_redis.protocol.nodes import Node
 
 CANARY = "c@n:a/r?y#%5B"
 ENCODED = "c%40n%3Aa%2Fr%3Fy%23%255B"

@@ -9,7 +9,7 @@ import pytest
 import redis
 from tests.redis.servers import Cluster, SentinelGroup, Server
 
-from jinpy_cache_core.testing import BackendContract, FakeClock
+from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
 
 

@@ -13,9 +13,9 @@ import pytest
 from tests.redis.servers import until
 
 from jinpy_cache_core import CacheClosedError, CacheConfigurationError, CacheException
-from jinpy_cache_core.testing.halves import new_runner
+from jinpy_cache_testing.sync_view import new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
-from jinpy_cache_redis.assembly import Assembly
+from jinpy_cache_redis.drivers.factory import Assembly
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"

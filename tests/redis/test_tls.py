@@ -91,7 +91,7 @@ def test_not_verifying_takes_a_loud_setting(half, serve):
 def test_old_protocols_are_not_spoken():
     """TLS below 1.2 is not offered."""
     from jinpy_cache_redis import RedisCacheConfig
-    from jinpy_cache_redis.assembly import tls_options
+    from jinpy_cache_redis.drivers.factory import tls_options
 
     options = tls_options(RedisCacheConfig(url="rediss://h"))
     assert ssl.TLSVersion.TLSv1_2 == options["ssl_min_version"]

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from jinpy_cache_core import CacheConnectionError, CacheException, CacheTimeoutError
-from jinpy_cache_core.testing.halves import new_runner
+from jinpy_cache_testing.sync_view import new_runner
 
 
 def tagged(backend, count=50):

@@ -11,7 +11,7 @@ from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
 from jinpy_cache_core.loading.statistics import CacheStatistics
-from jinpy_cache_core.ttl import TTL
+from jinpy_cache_core.entries.ttl import TTL
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -8,31 +8,31 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import lmdb
 
-from jinpy_cache_core import decisions
-from jinpy_cache_core.backend import BaseBackend
+from jinpy_cache_core.entries import decisions
+from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.decisions import UNCHANGED, Change, Decision, Record
+from jinpy_cache_core.entries.decisions import UNCHANGED, Change, Decision, Record
 from jinpy_cache_core.enums import CacheOperation
-from jinpy_cache_core.envelope import NewerEnvelopeError
+from jinpy_cache_core.entries.envelope import NewerEnvelopeError
 from jinpy_cache_core.exceptions import CacheBackendError, CacheException
-from jinpy_cache_core.integers import check_amount, negated
-from jinpy_cache_core.keys import check_key, check_keys
+from jinpy_cache_core.entries.integers import check_amount, negated
+from jinpy_cache_core.entries.keys import check_key, check_keys
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
-from jinpy_cache_core.reporting import reporting
+from jinpy_cache_core.backend.errors import reporting
 from jinpy_cache_core.sentinels import MISSING, Missing
-from jinpy_cache_core.ttl import TTL
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_file import registry
-from jinpy_cache_file.check import CheckReport, Examination
+from jinpy_cache_file.fsck import CheckReport, Examination
 from jinpy_cache_file.config import FileCacheConfig
 from jinpy_cache_file.group_commit import GroupCommit
 from jinpy_cache_file.layout import Space
 from jinpy_cache_file.ledger import Bounds
 from jinpy_cache_file.store import Store
-from jinpy_cache_file.tree import Tree
-from jinpy_cache_file.upkeep import Counters
+from jinpy_cache_file.index import Tree
+from jinpy_cache_file.maintenance import Counters
 from jinpy_cache_file.value_files import ValueFiles
-from jinpy_cache_file.warmth import Warmth
+from jinpy_cache_file.recent_keys import Warmth
 
 D = TypeVar("D")
 T = TypeVar("T")

@@ -24,7 +24,7 @@ from jinpy_cache_core.exceptions import (
     CacheTimeoutError,
 )
 from jinpy_cache_file import directory as directories
-from jinpy_cache_file.inspection import pad, problem_of
+from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.write_lock import WriteLock
 

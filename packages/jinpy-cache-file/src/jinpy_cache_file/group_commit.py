@@ -17,7 +17,7 @@ import attrs
 import lmdb
 
 from jinpy_cache_file.store import Store
-from jinpy_cache_file.writing import Writing
+from jinpy_cache_file.write_context import Writing
 
 T = TypeVar("T")
 

@@ -18,11 +18,11 @@ from zlib import crc32
 import lmdb
 
 from jinpy_cache_core.clock import Clock
-from jinpy_cache_core.decisions import Decision, Record, live, storing
+from jinpy_cache_core.entries.decisions import Decision, Record, live, storing
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_file.environment import Environment
-from jinpy_cache_file.in_place import counted, overwritten
+from jinpy_cache_file.in_place_updates import counted, overwritten
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     FILE,
@@ -38,8 +38,8 @@ from jinpy_cache_file.layout import (
     reference_of,
 )
 from jinpy_cache_file.transactions import Transactions
-from jinpy_cache_file.tree import Tree
-from jinpy_cache_file.upkeep import items
+from jinpy_cache_file.index import Tree
+from jinpy_cache_file.maintenance import items
 from jinpy_cache_file.value_files import Publication
 
 T = TypeVar("T")

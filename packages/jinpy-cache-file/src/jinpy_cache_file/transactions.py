@@ -21,14 +21,14 @@ import lmdb
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_file.environment import DAMAGE, Environment
 from jinpy_cache_file.ledger import Bounds, Ledger
-from jinpy_cache_file.tree import Tree
+from jinpy_cache_file.index import Tree
 from jinpy_cache_file.write_lock import LockClosedError
-from jinpy_cache_file.writing import Writing
+from jinpy_cache_file.write_context import Writing
 
 T = TypeVar("T")
 
 Rewrite = Callable[[bytes, bytes, float, Any, float], tuple[bytes, T] | None]
-"""Gives the new record and the result; see `jinpy_cache_file.in_place`."""
+"""Gives the new record and the result; see `jinpy_cache_file.in_place_updates`."""
 
 _ATTEMPTS: Final = 8
 """How often a transaction is tried that something else keeps cutting short."""

@@ -3,8 +3,8 @@
 from typing import Any
 
 from jinpy_cache_memory.backend import MemoryCacheBackend
-from jinpy_cache_memory.build import compiled
-from jinpy_cache_memory.causes import EvictionCause, EvictionListener, Weigher
+from jinpy_cache_memory._compiled import compiled
+from jinpy_cache_memory.listeners import EvictionCause, EvictionListener, Weigher
 from jinpy_cache_memory.config import MemoryCacheConfig
 
 __all__ = [

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, TypeVar, cast
 import attrs
 
 from jinpy_cache_core.clock import MONOTONIC, Clock
-from jinpy_cache_core.codec import parse_integer
+from jinpy_cache_core.codec.codec import parse_integer
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.decisions import UNCHANGED, Decision, Record
+from jinpy_cache_core.entries.decisions import UNCHANGED, Decision, Record
 from jinpy_cache_core.declarations import declared_by
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
@@ -24,10 +24,10 @@ from jinpy_cache_core.exceptions import (
     CacheValueTypeError,
     shown_key,
 )
-from jinpy_cache_core.integers import add_int64, check_amount, negated, not_a_counter
+from jinpy_cache_core.entries.integers import add_int64, check_amount, negated, not_a_counter
 from jinpy_cache_core.interfaces import CacheInterface
-from jinpy_cache_core.keys import check_key, check_keys
-from jinpy_cache_core.reporting import reporting
+from jinpy_cache_core.entries.keys import check_key, check_keys
+from jinpy_cache_core.backend.errors import reporting
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import (
     IMMUTABLE,
@@ -36,17 +36,17 @@ from jinpy_cache_core.serializers import (
     resolve_freezer,
     structure_as,
 )
-from jinpy_cache_core.slots import Slot, is_layered, slot_of
-from jinpy_cache_core.ttl import TTL
-from jinpy_cache_memory.causes import EvictionCause
+from jinpy_cache_core.entries.slots import Slot, is_layered, slot_of
+from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_memory.listeners import EvictionCause
 from jinpy_cache_memory.config import MemoryCacheConfig
 from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
 from jinpy_cache_memory.entry import Frozen, Thaw
 from jinpy_cache_memory.eviction.names import policy_maker
 from jinpy_cache_memory.forking import recover_in_children
-from jinpy_cache_memory.places import Places, slot_in
-from jinpy_cache_memory.unwaiting import Unwaiting
-from jinpy_cache_memory.weighing import weigh_stored
+from jinpy_cache_memory.leases import Places, slot_in
+from jinpy_cache_core.backend.direct import Unwaiting
+from jinpy_cache_memory.weigher import weigh_stored
 
 T = TypeVar("T")
 

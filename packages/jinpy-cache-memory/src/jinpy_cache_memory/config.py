@@ -8,8 +8,8 @@ from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.enums import CacheBackendType
 from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_core.validation import one_of, whole_number
-from jinpy_cache_memory.causes import EvictionListener, Weigher
+from jinpy_cache_core.settings.validation import one_of, whole_number
+from jinpy_cache_memory.listeners import EvictionListener, Weigher
 from jinpy_cache_memory.eviction.names import DEFAULT_POLICY, POLICIES
 
 

@@ -8,7 +8,7 @@ list. Plain slotted classes, so that the same source compiles.
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from jinpy_cache_memory.words import i64
+from jinpy_cache_memory.native_int import i64
 
 Thaw: TypeAlias = Callable[[Any], Any]
 """Makes the caller's value of its stored form."""

@@ -18,19 +18,19 @@ from jinpy_cache_core import (
     Record,
 )
 from jinpy_cache_core.declarations import declared_by
-from jinpy_cache_core.integers import check_amount, negated
-from jinpy_cache_core.keys import check_key, check_keys, check_prefix
+from jinpy_cache_core.entries.integers import check_amount, negated
+from jinpy_cache_core.entries.keys import check_key, check_keys, check_prefix
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing, Standing
-from jinpy_cache_core.slots import EMPTY, Slot, slot_of
-from jinpy_cache_redis.assembly import Assembly
+from jinpy_cache_core.entries.slots import EMPTY, Slot, slot_of
+from jinpy_cache_redis.drivers.factory import Assembly
 from jinpy_cache_redis.config import RedisCacheConfig
 from jinpy_cache_redis.degrading import LOGGER, REFUSES, ErrorPolicy, Missing, Raising
-from jinpy_cache_redis.driver import Driver
+from jinpy_cache_redis.drivers.driver import Driver
 from jinpy_cache_redis.forking import watch_forks
-from jinpy_cache_redis.loops import LoopDrivers
-from jinpy_cache_redis.plans import Plans
-from jinpy_cache_redis.requests import Plan
-from jinpy_cache_redis.scans import Walk, clearing_page, probe, refuse_raw_clear, visible_page
+from jinpy_cache_redis.drivers.event_loops import LoopDrivers
+from jinpy_cache_redis.commands.operations import Plans
+from jinpy_cache_redis.protocol.requests import Plan
+from jinpy_cache_redis.commands.scanning import Walk, clearing_page, probe, refuse_raw_clear, visible_page
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class RedisCacheBackend(BaseBackend):
     Nothing is connected before the first operation. Synchronous operations share one bounded pool
     of connections a process and server; asynchronous ones have a pool for each event loop. Both may
     be used at once, from any thread and loop, and after a fork. See `BaseBackend` for what every
-    operation means, `RedisCacheConfig` for the time limits, and `jinpy_cache_redis.plans` for the
+    operation means, `RedisCacheConfig` for the time limits, and `jinpy_cache_redis.commands.operations` for the
     commands that are sent.
 
     An operation that fails is tried again within its time budget, unless the server may have

@@ -8,8 +8,8 @@ from urllib.parse import SplitResult
 import attrs
 
 from jinpy_cache_core import BaseCacheBackendConfig, CacheConfigurationError, Secret
-from jinpy_cache_core.structuring import Problems, structure_fields
-from jinpy_cache_core.validation import (
+from jinpy_cache_core.settings.structuring import Problems, structure_fields
+from jinpy_cache_core.settings.validation import (
     duration,
     one_of,
     optional_namespace,
@@ -17,8 +17,8 @@ from jinpy_cache_core.validation import (
     to_secret,
     whole_number,
 )
-from jinpy_cache_redis.borrowed import check_given
-from jinpy_cache_redis.nodes import Node
+from jinpy_cache_redis.connections.borrowed import check_given
+from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.urls import parse
 
 LARGEST_VALUE = 512 * 1024 * 1024

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import attrs
 
 from jinpy_cache_core import CacheConfigurationError
-from jinpy_cache_redis.nodes import Node
+from jinpy_cache_redis.protocol.nodes import Node
 
 DEFAULT_PORT = 6379
 SENTINEL_PORT = 26379

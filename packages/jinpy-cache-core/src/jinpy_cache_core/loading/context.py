@@ -6,7 +6,7 @@ from typing import Any
 from jinpy_cache_core.exceptions import CacheValueError
 from jinpy_cache_core.loading.flights import aloft
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.ttl import TTL, ttl_seconds
+from jinpy_cache_core.entries.ttl import TTL, ttl_seconds
 
 
 class FactoryContext:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
-from jinpy_cache_core.envelope import LEASE_SIZE
+from jinpy_cache_core.entries.envelope import LEASE_SIZE
 from jinpy_cache_core.exceptions import CacheReentryError, shown_key
 from jinpy_cache_core.sentinels import MISSING
 

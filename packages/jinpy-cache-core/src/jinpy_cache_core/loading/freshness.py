@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable
 
 from jinpy_cache_core.loading.options import Policy
-from jinpy_cache_core.slots import Held
+from jinpy_cache_core.entries.slots import Held
 
 Chance = Callable[[], float]
 """Returns a number from 0 up to, but not including, 1."""

@@ -14,8 +14,8 @@ from typing import Literal, TypeAlias, TypeVar
 
 import attrs
 
-from jinpy_cache_core.records import UNCHANGED, Change, Record, Unchanged
-from jinpy_cache_core.slots import EMPTY, Held, Lease, Slot, slot_of
+from jinpy_cache_core.entries.records import UNCHANGED, Change, Record, Unchanged
+from jinpy_cache_core.entries.slots import EMPTY, Held, Lease, Slot, slot_of
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from jinpy_cache_core.loading.events import FactoryFailed
 from jinpy_cache_core.loading.flights import Flight
 from jinpy_cache_core.loading.leases import Claim, Reason, Standing
 from jinpy_cache_core.loading.options import Policy
-from jinpy_cache_core.loading.plans import Plans
+from jinpy_cache_core.loading.lookup import Plans
 from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Compute, Plan
 from jinpy_cache_core.sentinels import MISSING

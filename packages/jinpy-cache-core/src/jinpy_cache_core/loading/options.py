@@ -15,8 +15,8 @@ from typing import Any, TypedDict, Unpack, cast
 import attrs
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
-from jinpy_cache_core.ttl import LONGEST, NEVER, TTL, ttl_seconds
-from jinpy_cache_core.validation import to_seconds
+from jinpy_cache_core.entries.ttl import LONGEST, NEVER, TTL, ttl_seconds
+from jinpy_cache_core.settings.validation import to_seconds
 
 CacheIf = Callable[[Any], bool]
 """Whether a computed value is worth storing."""

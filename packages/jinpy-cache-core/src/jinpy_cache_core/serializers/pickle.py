@@ -2,7 +2,7 @@
 
 Reading a pickle can run any code its writer chose. On a shared store the codec therefore signs
 each one with a secret and verifies before this module sees the bytes; see
-`jinpy_cache_core.codec`. Nothing falls back to pickle by itself.
+`jinpy_cache_core.codec.codec`. Nothing falls back to pickle by itself.
 """
 
 import pickle

@@ -33,7 +33,7 @@ from jinpy_cache_memory.eviction.history import (
     History,
 )
 from jinpy_cache_memory.eviction.policy import EvictionPolicy
-from jinpy_cache_memory.words import i64
+from jinpy_cache_memory.native_int import i64
 
 FIRST_WINDOW: Final = 0.01
 """The window's share of the capacity at first."""

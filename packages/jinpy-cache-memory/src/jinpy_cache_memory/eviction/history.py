@@ -11,7 +11,7 @@ Counts are halved in every new epoch, as in the ageing of Einziger, Friedman and
 from array import array
 from typing import Final
 
-from jinpy_cache_memory.words import i64
+from jinpy_cache_memory.native_int import i64
 
 MOST: Final = 15
 """Counts stop here: what was used so often is popular, however popular."""

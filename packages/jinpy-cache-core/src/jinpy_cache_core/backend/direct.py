@@ -1,0 +1,86 @@
+"""The asynchronous operations of a store that never waits: each calls its synchronous twin."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, cast
+
+from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.declarations import declared_by
+from jinpy_cache_core.interfaces import AsyncCacheInterface
+from jinpy_cache_core.entries.ttl import TTL
+
+
+class Unwaiting(BaseBackend):
+    """Spares every operation the worker thread that `BaseBackend` would use."""
+
+    @declared_by(AsyncCacheInterface.aget)
+    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """Same as `get`, asynchronously."""
+        if type is None:
+            return self.get(key, default)
+        return self.get(key, default, type=cast("Any", type))
+
+    async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
+        """Same as `set`, asynchronously."""
+        self.set(key, value, ttl)
+
+    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
+        """Same as `add`, asynchronously."""
+        return self.add(key, value, ttl)
+
+    async def adelete(self, key: str) -> bool:
+        """Same as `delete`, asynchronously."""
+        return self.delete(key)
+
+    async def apop(self, key: str, default: object = None) -> Any:
+        """Same as `pop`, asynchronously."""
+        return self.pop(key, default)
+
+    async def ascan(self, prefix: str = "") -> AsyncIterator[str]:
+        """Same as `scan`, asynchronously."""
+        for key in self.scan(prefix):
+            yield key
+
+    async def aexists(self, key: str) -> bool:
+        """Same as `exists`, asynchronously."""
+        return self.exists(key)
+
+    async def aclear(self) -> None:
+        """Same as `clear`, asynchronously."""
+        self.clear()
+
+    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+        """Same as `get_many`, asynchronously."""
+        return self.get_many(keys, default)
+
+    async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
+        """Same as `set_many`, asynchronously."""
+        self.set_many(items, ttl)
+
+    async def adelete_many(self, keys: Iterable[str]) -> int:
+        """Same as `delete_many`, asynchronously."""
+        return self.delete_many(keys)
+
+    async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `incr`, asynchronously."""
+        return self.incr(key, amount, ttl)
+
+    async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
+        """Same as `decr`, asynchronously."""
+        return self.decr(key, amount, ttl)
+
+    async def attl(self, key: str) -> float | None:
+        """Same as `ttl`, asynchronously."""
+        return self.ttl(key)
+
+    async def atouch(self, key: str, ttl: TTL) -> bool:
+        """Same as `touch`, asynchronously."""
+        return self.touch(key, ttl)
+
+    async def ais_healthy(self) -> bool:
+        """Same as `is_healthy`, asynchronously."""
+        return self.is_healthy()
+
+    async def aclose(self) -> None:
+        """Same as `close`, asynchronously."""
+        await self._plans.adrain()
+        self.close()

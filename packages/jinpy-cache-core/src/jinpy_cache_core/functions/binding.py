@@ -1,0 +1,154 @@
+"""Where a decorated function meets its cache: bound on first use, and anew after configuration."""
+
+import functools
+import itertools
+import types
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import attrs
+
+from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.manager.facade import _Facade, _Unbound
+from jinpy_cache_core.loading.drivers import arun, run
+from jinpy_cache_core.loading.options import EntryOptions, Policy
+from jinpy_cache_core.loading.requests import Request
+from jinpy_cache_core.loading.steps import Plan
+from jinpy_cache_core.sentinels import MISSING
+
+
+@attrs.frozen
+class CacheInfo:
+    """How the calls of one decorated function went, in this process.
+
+    Attributes:
+        hits: Calls that found a value; `None` unless it is decorated with `statistics=True`.
+        misses: Calls that found none; `None` likewise.
+    """
+
+    hits: int | None
+    misses: int | None
+
+
+class Site(_Facade):
+    """The cache of one decorated function; its `get` and `aget` are the backend's own.
+
+    If hits need more than a look at the value, or are counted, they go another way.
+
+    Args:
+        cache: A backend or its name, a `Cache`, or `None` for the default backend.
+        options: Of the decorator.
+        kind: The class to structure values into, or `None`.
+        counting: Whether to count hits.
+    """
+
+    _operations = ("get", "aget")
+    get: Callable[[str, Any], Any] = cast("Any", _Unbound("get"))
+    aget: Callable[[str, Any], Awaitable[Any]] = cast("Any", _Unbound("aget"))
+
+    def __init__(
+        self,
+        cache: "str | BaseBackend | _Facade | None",
+        options: EntryOptions,
+        *,
+        kind: Any = None,
+        counting: bool = False,
+    ) -> None:
+        self._cells: list[tuple[str, types.CellType]] = []
+        if isinstance(cache, _Facade):
+            super().__init__(cache._backend, manager=cache._manager)
+        else:
+            super().__init__(cache)
+        self._options = options
+        self._kind = kind
+        self._hits = itertools.count() if counting else None
+        self._misses = itertools.count()
+
+    def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        backend = self._bound()
+        ways: dict[str, Any] = {"get": backend.get, "aget": backend.aget}
+        if not self._policy(backend).plain_hits:
+            ways = {"get": _never, "aget": _anever}
+        elif self._kind is not None or self._hits is not None:
+            ways = {"get": self._typed(backend), "aget": self._atyped(backend)}
+        generation = self._manager.generation
+        self.__dict__.update(ways)
+        for way, cell in self._cells:
+            cell.cell_contents = ways[way]
+        if self._manager.generation != generation or self.backend is not backend:
+            self._unbind()  # configured meanwhile
+        return ways[name](*args, **kwargs)
+
+    def _unbind(self) -> None:
+        super()._unbind()
+        for way, cell in self._cells:
+            cell.cell_contents = functools.partial(self._first_call, way)
+
+    def attach(self, name: str, cell: types.CellType) -> None:
+        """Keep a wrapper's own variable at what `get` or `aget` is, which spares it a lookup."""
+        self._cells.append((name, cell))
+        cell.cell_contents = functools.partial(self._first_call, name)
+
+    def _policy(self, backend: BaseBackend) -> Policy:
+        return backend._policy(None, self._options, {})
+
+    def _typed(self, backend: BaseBackend) -> Callable[[str, Any], Any]:
+        get, note, kind = backend.get, self._note, self._kind
+
+        def typed_get(key: str, default: Any) -> Any:
+            return note(get(key, default, type=kind))
+
+        return typed_get
+
+    def _atyped(self, backend: BaseBackend) -> Callable[[str, Any], Awaitable[Any]]:
+        aget, note, kind = backend.aget, self._note, self._kind
+
+        async def typed_aget(key: str, default: Any) -> Any:
+            return note(await aget(key, default, type=kind))
+
+        return typed_aget
+
+    def _note(self, value: Any) -> Any:
+        if self._hits is not None:
+            next(self._misses if value is MISSING else self._hits)
+        return value
+
+    def info(self) -> CacheInfo:
+        """The counts so far."""
+        if self._hits is None:
+            return CacheInfo(None, None)
+        return CacheInfo(_count(self._hits), _count(self._misses))
+
+    def load(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
+        """Compute a value that was not found, or wait for who does."""
+        backend = self.backend
+        plans = backend._plans
+        return run(self._plan(backend, key, factory, force=force), plans.background, plans.pause)
+
+    async def aload(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
+        """Same as `load`, asynchronously."""
+        backend = self.backend
+        plans = backend._plans
+        plan = self._plan(backend, key, factory, force=force)
+        return await arun(plan, plans.background, plans.apause)
+
+    def _plan(
+        self, backend: BaseBackend, key: str, factory: Callable[[], Any], *, force: bool
+    ) -> Plan[Any]:
+        policy = self._policy(backend)
+        request = Request(key, factory, policy, self._kind, force)
+        plain = policy.plain_hits or force
+        return backend._plans.load(request) if plain else backend._plans.lookup(request)
+
+
+def _count(counter: "itertools.count[int]") -> int:
+    """How often a counter was advanced, without advancing it."""
+    return int(repr(counter)[len("count(") : -1])
+
+
+def _never(_key: str, default: Any) -> Any:
+    return default
+
+
+async def _anever(_key: str, default: Any) -> Any:
+    return default

@@ -1,0 +1,229 @@
+"""`@cached`: a function that remembers what it returned.
+
+A decorated function stays a function, with attributes; a decorated method becomes a descriptor, so
+that `user.orders.invalidate()` knows whose orders are meant.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+
+from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.manager.facade import Cache
+from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
+from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of, name_of
+from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
+from jinpy_cache_core.functions.binding import Site
+from jinpy_cache_core.functions.wrappers import wrapper_of
+from jinpy_cache_core.entries.ttl import TTL
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+
+
+@overload
+def cached(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
+    function: Callable[P, Coroutine[Any, Any, R]], /
+) -> AsyncCachedFunction[P, R]: ...
+@overload
+def cached(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+@overload
+def cached(
+    *,
+    ttl: TTL = None,
+    key: str | MakeKey | None = None,
+    backend: str | BaseBackend | Cache | None = None,
+    type: type[Any] | None = None,
+    options: EntryOptions | None = None,
+    statistics: bool = False,
+    **overrides: Unpack[EntryOverrides],
+) -> Decorator: ...
+def cached(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    ttl: TTL = None,
+    key: str | MakeKey | None = None,
+    backend: str | BaseBackend | Cache | None = None,
+    type: type[Any] | None = None,
+    options: EntryOptions | None = None,
+    statistics: bool = False,
+    **overrides: Unpack[EntryOverrides],
+) -> Any:
+    """Remember what a function returns, by its arguments, with all that `get_or_set` guarantees.
+
+    The decorated function has `invalidate(*args)`, `refresh(*args)`, `cache_key(*args)`,
+    `cache_contains(*args)`, `cache_clear()`, `cache_info()` and `__wrapped__`; those of a coroutine
+    function that touch the cache are awaited. The cache is looked up at the first call.
+
+    Args:
+        function: A function, coroutine function or method.
+        ttl: Seconds or a `timedelta` that a value is fresh; by default the backend's.
+        key: A template such as `"user:{user_id}"`, or a function of the same arguments that
+            returns the key. By default the function's module and qualified name with its
+            arguments by value; for a method, `self` must then have a value to go by: a
+            `cache_key` attribute, or be a frozen dataclass or attrs class.
+        backend: The name of a backend, one itself, or a `Cache`; by default the default one.
+        type: Structure stored values into this class.
+        options: How values are computed, kept and renewed.
+        statistics: Count hits and misses of this function, which costs each call something.
+        overrides: Single options, as in `EntryOptions`.
+
+    Raises:
+        CacheConfigurationError: An option is illegal, the template names no parameter, or an
+            automatic key would leave out something that the function depends on.
+        CacheKeyTypeError: In a call: an argument has no value that a key could be made of.
+    """
+    said = (options or NO_OPTIONS).with_overrides(**overrides)
+    if ttl is not None:
+        said = EntryOptions(ttl=ttl).over(said)
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        if isinstance(function, (classmethod, staticmethod)) or not callable(function):
+            message = "@cached goes below @classmethod and @staticmethod, next to the function."
+            raise CacheConfigurationError(message)
+        site = Site(backend, said, kind=type, counting=statistics)
+        keying = keying_of(function, key)
+        kind = _AsyncParts if inspect.iscoroutinefunction(function) else _Parts
+        parts = kind(function, keying, site)
+        return CachedMethod(parts) if _is_method(function) else parts.wrapper
+
+    return decorate if function is None else decorate(function)
+
+
+def _is_method(function: Callable[..., Any]) -> bool:
+    """Whether a function is being defined in the body of a class."""
+    scope = function.__qualname__.rpartition(".")[0]
+    return bool(scope) and not scope.endswith("<locals>")
+
+
+class _Parts:
+    """What belongs to one decorated function: its wrapper, and the wrapper's attributes."""
+
+    is_async = False
+
+    def __init__(self, function: Callable[..., Any], keying: Keying, site: Site) -> None:
+        self.function = function
+        self.keying = keying
+        self.site = site
+        self.cache_key = keying.make
+        self.cache_info = site.info
+        made = wrapper_of(function, keying, site, self.load, is_async=self.is_async)
+        self.wrapper: Any = functools.wraps(function)(made)
+        for name in ATTRIBUTES:
+            setattr(self.wrapper, name, getattr(self, name))
+
+    def load(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.site.load(key, lambda: self.function(*args, **kwargs))
+
+    def invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        return self.site.backend.delete(self.cache_key(*args, **kwargs))
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        key = self.cache_key(*args, **kwargs)
+        return self.site.load(key, lambda: self.function(*args, **kwargs), force=True)
+
+    def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
+        return self.site.backend.exists(self.cache_key(*args, **kwargs))
+
+    def cache_clear(self) -> Any:
+        backend, prefix = self.site.backend, self.prefix()
+        return backend.delete_many(list(backend.scan(prefix)))
+
+    def prefix(self) -> str:
+        if self.keying.prefix is None:
+            message = (
+                f"The keys of {name_of(self.function)} have no common beginning of their own, so "
+                "they cannot be told from others. Invalidate them one by one, or clear the cache."
+            )
+            raise CacheConfigurationError(message)
+        return self.keying.prefix
+
+
+class _AsyncParts(_Parts):
+    is_async = True
+
+    async def load(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return await self.site.aload(key, lambda: self.function(*args, **kwargs))
+
+    async def invalidate(self, *args: Any, **kwargs: Any) -> Any:
+        return await self.site.backend.adelete(self.cache_key(*args, **kwargs))
+
+    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        key = self.cache_key(*args, **kwargs)
+        return await self.site.aload(key, lambda: self.function(*args, **kwargs), force=True)
+
+    async def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
+        return await self.site.backend.aexists(self.cache_key(*args, **kwargs))
+
+    async def cache_clear(self) -> Any:
+        backend, prefix = self.site.backend, self.prefix()
+        return await backend.adelete_many([key async for key in backend.ascan(prefix)])
+
+
+ATTRIBUTES = (
+    "cache_clear",
+    "cache_contains",
+    "cache_info",
+    "cache_key",
+    "invalidate",
+    "refresh",
+)
+"""What a decorated function has besides what functions have."""
+
+TAKES_ARGUMENTS = frozenset(("cache_contains", "cache_key", "invalidate", "refresh"))
+"""Which of them take the function's arguments."""
+
+
+class CachedMethod:
+    """A decorated method, as it is in its class.
+
+    Args:
+        parts: What belongs to the function.
+    """
+
+    def __init__(self, parts: _Parts) -> None:
+        self._wrapper = parts.wrapper
+        functools.update_wrapper(self, parts.function)
+        for name in ATTRIBUTES:
+            setattr(self, name, getattr(parts, name))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it with its object as the first argument."""
+        return self._wrapper(*args, **kwargs)
+
+    def __get__(self, instance: object, owner: Any = None) -> Any:
+        return self if instance is None else BoundCachedMethod(self, instance)
+
+
+class BoundCachedMethod:
+    """A decorated method of one object."""
+
+    __slots__ = ("_method", "_self")
+
+    def __init__(self, method: CachedMethod, instance: object) -> None:
+        self._method = method
+        self._self = instance
+
+    @property
+    def __self__(self) -> object:
+        return self._self
+
+    @property
+    def __wrapped__(self) -> Any:
+        wrapped = cast("Any", self._method).__wrapped__
+        return wrapped.__get__(self._self)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call it."""
+        return self._method._wrapper(self._self, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._method, name)
+        return functools.partial(found, self._self) if name in TAKES_ARGUMENTS else found
+
+    def __repr__(self) -> str:
+        return f"<cached method {self._method.__qualname__} of {self._self!r}>"  # type: ignore[attr-defined]

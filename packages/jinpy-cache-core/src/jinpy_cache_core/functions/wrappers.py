@@ -1,0 +1,134 @@
+"""The function that a decorated one becomes, made to its measure.
+
+A hit should cost little more than the lookup itself. So for a function with plain parameters the
+wrapper is written as source with exactly these parameters, as `attrs` and `namedtuple` write
+theirs: no packing of arguments, no loop over them, and a key that is one f-string while they are of
+types whose `repr` is quick and exact. The last keys are remembered by their arguments, exact `int`
+and `str` only, which are equal only when they are the same; that spares writing the text, and its
+hash. Everything else takes the general way.
+"""
+
+import inspect
+import types
+from collections.abc import Callable
+from typing import Any, Final
+
+from jinpy_cache_core.functions.keys import LONGEST, Keying
+from jinpy_cache_core.functions.binding import Site
+from jinpy_cache_core.sentinels import MISSING
+
+_MOST_PARAMETERS: Final = 8
+
+_MOST_KEYS: Final = 4096
+"""How many keys a wrapper remembers before it forgets them all; each is a few hundred bytes."""
+
+_SOURCE: Final = """
+def make(_jp_get, _jp_missing, _jp_make, _jp_load, _jp_keys, {defaults}):
+    {define} wrapper({parameters}):
+        if {quick}:
+            _jp_key = _jp_keys.get({arguments})
+            if _jp_key is None:
+                _jp_key = f"{prefix}{fields})"
+                if len(_jp_key) > {longest}:
+                    _jp_key = _jp_make({names})
+                else:
+                    if len(_jp_keys) >= {most_keys}:
+                        _jp_keys.clear()
+                    _jp_keys[{arguments}] = _jp_key
+        else:
+            _jp_key = _jp_make({names})
+        _jp_value = {get}(_jp_key, _jp_missing)
+        if _jp_value is not _jp_missing:
+            return _jp_value
+        return {load}(_jp_key, ({tuple}), {{}})
+
+    return wrapper
+"""
+
+Load = Callable[[str, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def wrapper_of(
+    function: Callable[..., Any], keying: Keying, site: Site, load: Load, *, is_async: bool
+) -> Callable[..., Any]:
+    """A function that looks its arguments up, and calls `load` for what is not there.
+
+    Args:
+        function: What is decorated.
+        keying: How its keys are made.
+        site: Its cache.
+        load: Takes key, args and kwargs; a coroutine function if `is_async`.
+        is_async: Whether the wrapper is to be a coroutine function.
+    """
+    parameters = inspect.signature(function).parameters
+    names = keying.names
+    fits = names is not None and len(names) <= _MOST_PARAMETERS
+    if fits and names is not None and not any(name.startswith("_jp_") for name in names):
+        return _written(keying, names, parameters, site, load, is_async=is_async)
+    return _general_async(keying, site, load) if is_async else _general(keying, site, load)
+
+
+def _written(
+    keying: Keying,
+    names: tuple[str, ...],
+    parameters: Any,
+    site: Site,
+    load: Load,
+    *,
+    is_async: bool,
+) -> Callable[..., Any]:
+    defaults = {
+        f"_jp_default_{index}": parameters[name].default
+        for index, name in enumerate(names)
+        if parameters[name].default is not inspect.Parameter.empty
+    }
+    declared = [
+        f"{name}=_jp_default_{index}" if f"_jp_default_{index}" in defaults else name
+        for index, name in enumerate(names)
+    ]
+    source = _SOURCE.format(
+        define="async def" if is_async else "def",
+        defaults=", ".join(defaults),
+        parameters=", ".join(declared),
+        quick=" and ".join(
+            f"((_jp_kind := type({name})) is int or _jp_kind is str)" for name in names
+        )
+        or "True",
+        prefix=keying.prefix,
+        fields=", ".join(f"{{{name}!r}}" for name in names),
+        longest=LONGEST,
+        most_keys=_MOST_KEYS,
+        arguments=names[0] if len(names) == 1 else "({})".format("".join(f"{n}, " for n in names)),
+        names=", ".join(names),
+        tuple="".join(f"{name}, " for name in names),
+        get="await _jp_get" if is_async else "_jp_get",
+        load="await _jp_load" if is_async else "_jp_load",
+    )
+    space: dict[str, Any] = {}
+    exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
+    made: types.FunctionType = space["make"](None, MISSING, keying.make, load, {}, **defaults)
+    cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
+    site.attach("aget" if is_async else "get", cells["_jp_get"])
+    return made
+
+
+def _general(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+    make = keying.make
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make(*args, **kwargs)
+        value = site.get(key, MISSING)
+        return load(key, args, kwargs) if value is MISSING else value
+
+    return wrapper
+
+
+def _general_async(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+    make = keying.make
+
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        key = make(*args, **kwargs)
+        value = await site.aget(key, MISSING)
+        return await load(key, args, kwargs) if value is MISSING else value
+
+    return wrapper

@@ -1,0 +1,172 @@
+"""What users hold: `Cache`, `CacheClient` and `AsyncCacheClient`.
+
+A facade has no operations of its own. When one is first used, the backend is looked up and its own
+bound methods become attributes of the facade, so that from then on `cache.get` *is* the backend's
+`get` and costs nothing more. When the manager is configured anew, it unbinds the facades it has
+handed backends to, and the next use looks the backend up again.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.lifecycle import ClosedByWith
+
+if TYPE_CHECKING:
+    from jinpy_cache_core.manager.manager import CacheManager
+
+SYNC_OPERATIONS = (
+    "add",
+    "clear",
+    "close",
+    "decr",
+    "delete",
+    "delete_many",
+    "exists",
+    "get",
+    "get_many",
+    "get_or_set",
+    "get_or_set_many",
+    "incr",
+    "is_healthy",
+    "pop",
+    "scan",
+    "set",
+    "set_many",
+    "touch",
+    "ttl",
+)
+"""The names of the synchronous operations."""
+
+OBSERVATIONS = ("on", "stats")
+"""The names of what tells about a cache, on every facade."""
+
+ASYNC_OPERATIONS = tuple(f"a{name}" for name in SYNC_OPERATIONS)
+"""The names of their asynchronous twins."""
+
+C = TypeVar("C", bound="type[_Facade]")
+
+
+class _Unbound:
+    """An operation of a facade that is not bound yet; seen from the class, the backend's own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, facade: "_Facade | None", owner: type) -> Any:
+        if facade is None:
+            return getattr(BaseBackend, self._name)
+        return partial(facade._first_call, self._name)
+
+
+def _offering(*operations: str) -> Callable[[C], C]:
+    """Give a facade these operations."""
+
+    def decorate(facade_class: C) -> C:
+        facade_class._operations = operations
+        for name in operations:
+            setattr(facade_class, name, _Unbound(name))
+        return facade_class
+
+    return decorate
+
+
+class _Facade:
+    """Looks a backend up once and binds its operations.
+
+    Args:
+        backend: The name of a backend, or one itself; by default the manager's default.
+        manager: Where the name is looked up; by default the process-wide manager.
+    """
+
+    _operations: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        backend: str | BaseBackend | None = None,
+        *,
+        manager: "CacheManager | None" = None,
+    ) -> None:
+        if manager is None:
+            from jinpy_cache_core.manager.manager import get_cache_manager  # noqa: PLC0415 - it imports us
+
+            manager = get_cache_manager()
+        given: object = backend
+        if given is not None and not isinstance(given, (str, BaseBackend)):
+            message = (
+                f"{type(self).__name__} takes the name of a backend, or one itself, not "
+                f"{type(given).__name__}. CacheBackendFactory.create makes one of a configuration."
+            )
+            raise CacheConfigurationError(message)
+        self._backend = backend
+        self._manager = manager
+        manager._remember(self)
+
+    @property
+    def backend(self) -> BaseBackend:
+        """The backend behind this facade.
+
+        Raises:
+            CacheConfigurationError: There is none of that name.
+            CacheClosedError: The manager is closed.
+        """
+        if isinstance(self._backend, BaseBackend):
+            return self._backend
+        return self._manager.backend(self._backend)
+
+    def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        # An operation that was taken off the facade before the first call comes here every time.
+        operation = self.__dict__.get(name) or getattr(self._bound(), name)
+        return operation(*args, **kwargs)
+
+    def _bound(self) -> BaseBackend:
+        while True:
+            generation = self._manager.generation
+            backend = self.backend
+            for operation in self._operations:
+                self.__dict__[operation] = getattr(backend, operation)
+            # A manager that was configured meanwhile may have unbound us before we had bound.
+            if self._manager.generation == generation:
+                return backend
+            self._unbind()
+
+    def _unbind(self) -> None:
+        for operation in self._operations:
+            self.__dict__.pop(operation, None)
+
+    def __repr__(self) -> str:
+        given = self._backend
+        name = given.name if isinstance(given, BaseBackend) else given
+        return f"<{type(self).__name__} {name!r}>" if name else f"<{type(self).__name__}>"
+
+
+@_offering(*SYNC_OPERATIONS, *OBSERVATIONS)
+class CacheClient(_Facade, CacheInterface):
+    """The synchronous operations of one backend, such as `CacheManager.using` yields."""
+
+    def __contains__(self, key: str) -> bool:
+        return self.exists(key)
+
+
+@_offering(*ASYNC_OPERATIONS, *OBSERVATIONS)
+class AsyncCacheClient(_Facade, AsyncCacheInterface):
+    """The asynchronous operations of one backend, such as `CacheManager.ausing` yields."""
+
+
+@_offering(*SYNC_OPERATIONS, *ASYNC_OPERATIONS, *OBSERVATIONS)
+class Cache(_Facade, ClosedByWith, CacheInterface, AsyncCacheInterface):
+    """What an application holds: one backend by name, with every operation, sync and async.
+
+    The backend is looked up on first use, so a module may make its `Cache` before the application
+    is configured. `with cache:` and `async with cache:` close the backend.
+
+    Args:
+        backend: The name of a backend, or one itself; by default the manager's default.
+        manager: Where the name is looked up; by default the process-wide manager.
+    """
+
+    def __contains__(self, key: str) -> bool:
+        return self.exists(key)

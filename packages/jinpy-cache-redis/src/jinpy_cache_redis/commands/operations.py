@@ -1,0 +1,364 @@
+"""Every operation, written once: which commands it sends and what their replies mean.
+
+A plan yields requests and is sent replies; a driver, synchronous or not, does the rest. No plan
+needs a script on the server: counters with a lifetime and everything that must be decided by the
+client are transactions (`MULTI`), the latter guarded by `WATCH`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jinpy_cache_core import MISSING, CacheException, CacheValueError, Record
+from jinpy_cache_core.codec.codec import Codec
+from jinpy_cache_core.entries.decisions import UNCHANGED, Decision, adding, counting, live, touching
+from jinpy_cache_core.entries.envelope import NewerEnvelopeError
+from jinpy_cache_core.entries.integers import not_a_counter
+from jinpy_cache_core.entries.ttl import NEVER
+from jinpy_cache_redis.protocol.failures import ServerError
+from jinpy_cache_redis.commands.leases import LAYERED, deadline_of, has_layers, head_of, shows
+from jinpy_cache_redis.protocol.requests import (
+    Finish,
+    Hold,
+    Plan,
+    Request,
+    Several,
+    pack,
+    pack_transaction,
+)
+
+T = TypeVar("T")
+
+NO_KEY = -2
+NO_EXPIRY = -1
+"""What `PTTL` says of a key that is not there, and of one that does not expire."""
+
+_UNWATCH = Request(pack(b"UNWATCH"))
+
+
+class Plans:
+    """The operations on one namespace.
+
+    Args:
+        codec: Turns values into bytes and back.
+        namespace: What storage keys begin with; `None` for raw keys.
+        sharded: Whether one command must not name several keys.
+        now: Tells the time to decisions; deadlines are relative to it.
+    """
+
+    def __init__(
+        self, codec: Codec, namespace: str | None, *, sharded: bool, now: Callable[[], float]
+    ) -> None:
+        self._codec = codec
+        self.prefix = b"" if namespace is None else namespace.encode() + b":"
+        self._namespace = namespace
+        self._sharded = sharded
+        self._now = now
+
+    def key_of(self, stored: bytes) -> str | None:
+        """The key of a storage key; `None` if it is none that this cache could have written."""
+        try:
+            return stored[len(self.prefix) :].decode() or None
+        except UnicodeDecodeError:
+            return None
+
+    def read(self, key: str) -> Plan[Record | None]:
+        """`GET` and `PTTL`."""
+        stored = self.prefix + key.encode()
+        payload, left = yield from _together(stored, [(b"GET", stored), (b"PTTL", stored)])
+        if isinstance(payload, ServerError):
+            raise payload.told() from payload
+        if payload is None or left == NO_KEY:
+            return None
+        return Record(payload, self._now() + _seconds_left(left))
+
+    # -- One entry --------------------------------------------------------------------------------
+
+    def get(self, key: str, default: object, kind: type[Any] | None) -> Plan[Any]:
+        """`GET`."""
+        stored = self.prefix + key.encode()
+        payload = yield Request(pack(b"GET", stored), stored)
+        if payload is None:
+            return default
+        value = self.value(key, payload, kind)
+        return default if value is MISSING else value
+
+    def value(self, key: str, payload: bytes, kind: type[Any] | None = None) -> Any:
+        """The stored value; `MISSING` for a mark of a computation or for a newer format."""
+        if payload[:1] == LAYERED:
+            record = live(Record(payload), self._now())
+            if record is None:
+                return MISSING
+            payload = record.payload
+        try:
+            if kind is None:
+                return self._codec.decode(key, payload)
+            return self._codec.decode_as(key, payload, kind)
+        except NewerEnvelopeError:
+            return MISSING
+
+    def set(self, key: str, value: object, seconds: float) -> Plan[None]:
+        """`SET` with the lifetime in milliseconds, or `UNLINK` when that is zero."""
+        payload = self._codec.encode(key, value)
+        stored = self.prefix + key.encode()
+        yield Request(_storing(stored, payload, seconds), stored)
+
+    def add(self, key: str, value: object, seconds: float) -> Plan[bool]:
+        """`SET NX`; not repeatable, as a second attempt would find what the first one stored."""
+        payload = self._codec.encode(key, value)
+        if not seconds:
+            return not (yield from self.exists(key))
+        stored = self.prefix + key.encode()
+        store = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
+        done, head = yield from _together(stored, [store, head_of(stored)], repeatable=False)
+        if done is None and not shows(head, self._now()):
+            return (yield from self.update(key, adding(payload, seconds)))
+        return done is not None
+
+    def delete(self, key: str) -> Plan[bool]:
+        """`UNLINK`, with a look at what it removes."""
+        stored = self.prefix + key.encode()
+        head, removed = yield from _together(stored, _removing(stored))
+        return bool(removed) and shows(head, self._now())
+
+    def exists(self, key: str) -> Plan[bool]:
+        """`EXISTS`, with a look at what there is."""
+        stored = self.prefix + key.encode()
+        found, head = yield from _together(stored, [(b"EXISTS", stored), head_of(stored)])
+        return bool(found) and shows(head, self._now())
+
+    def ttl(self, key: str) -> Plan[float | None]:
+        """`PTTL`, with a look at what there is."""
+        stored = self.prefix + key.encode()
+        left, head = yield from _together(stored, [(b"PTTL", stored), head_of(stored)])
+        if left == NO_KEY:
+            return None
+        if not has_layers(head):
+            return _seconds_left(left)
+        now = self._now()
+        deadline = deadline_of(head, now)
+        return None if deadline is None else deadline - now
+
+    def touch(self, key: str, seconds: float) -> Plan[bool]:
+        """`PEXPIRE` or `PERSIST`, guarded: an entry with grace has a deadline of its own inside."""
+        if not seconds:
+            return (yield from self.delete(key))
+        stored = self.prefix + key.encode()
+        look = pack(b"WATCH", stored) + pack(*head_of(stored))
+        again = (b"PERSIST", stored) if seconds == NEVER else _expiring(stored, seconds)
+        data, replies = pack_transaction([(b"EXISTS", stored), again])
+        while True:
+            _, head = yield Hold(Request(look, stored, 2))
+            if has_layers(head):
+                yield Finish(_UNWATCH)
+                return (yield from self.update(key, touching(seconds)))
+            answers = yield Finish(Request(data, stored, replies, repeatable=False))
+            if answers[-1] is not None:
+                return bool(answers[-1][0])
+
+    def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
+        """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
+        if not seconds:
+            return (yield from self.update(key, counting(amount, seconds)))
+        stored = self.prefix + key.encode()
+        count = (b"INCRBY", stored, b"%d" % amount)
+        if seconds == NEVER:
+            request = Request(pack(*count), stored, repeatable=False)
+        else:
+            create = (b"SET", stored, b"0", b"PX", _milliseconds(seconds), b"NX")
+            data, replies = pack_transaction([create, count])
+            request = Request(data, stored, replies, repeatable=False)
+        try:
+            reply = yield request
+            total = reply[-1][-1] if request.replies > 1 else reply
+            if not isinstance(total, ServerError):
+                return int(total)
+            raise total.told() from total
+        except CacheException as error:
+            if "not an integer" not in error.message:
+                raise _counter_error(error) from error.__cause__
+        return (yield from self.update(key, counting(amount, seconds)))
+
+    def pop(self, key: str, default: object) -> Plan[Any]:
+        """Read, decode and remove in a guarded transaction, so that what cannot be read stays."""
+
+        def decide(record: Record | None, now: float) -> tuple[Any, Any]:
+            seen = live(record, now)
+            value = MISSING if seen is None else self.value(key, seen.payload)
+            return (UNCHANGED, default) if value is MISSING else (None, value)
+
+        return (yield from self.update(key, decide))
+
+    def update(self, key: str, decide: Decision[T]) -> Plan[T]:
+        """Read with `WATCH`, decide, and write with `MULTI`; again whenever someone was faster."""
+        stored = self.prefix + key.encode()
+        look = pack(b"WATCH", stored) + pack(b"GET", stored) + pack(b"PTTL", stored)
+        while True:
+            _, payload, left = yield Hold(Request(look, stored, 3))
+            now = self._now()
+            record = None
+            if payload is not None:
+                record = Record(payload, now + _seconds_left(left))
+            change, result = decide(record, now)
+            if change is UNCHANGED:
+                yield Finish(_UNWATCH)
+                return result
+            data, replies = pack_transaction([_changing(stored, record, change, now)])
+            answers = yield Finish(Request(data, stored, replies, repeatable=False))
+            if answers[-1] is None:
+                continue
+            if change is None and record is not None and not answers[-1][0]:
+                continue  # it expired between the look and the removal: nobody got it
+            return result
+
+    # -- Many entries -----------------------------------------------------------------------------
+
+    def get_many(self, keys: list[str], default: object) -> Plan[dict[str, Any]]:
+        """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
+        if not keys:
+            return {}
+        prefix = self.prefix
+        stored = [prefix + key.encode() for key in keys]
+        if self._sharded:
+            answers = yield Several([Request(pack(b"GET", one), one) for one in stored])
+            payloads = _without_foreign(answers)
+        else:
+            payloads = yield Request(pack(b"MGET", *stored), stored[0])
+        decode = self._codec.decode
+        values = dict.fromkeys(keys, default)
+        for key, payload in zip(keys, payloads, strict=True):
+            if payload is not None:
+                layered = payload[:1] == LAYERED
+                value = self.value(key, payload) if layered else decode(key, payload)
+                if value is not MISSING:
+                    values[key] = value
+        return values
+
+    def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
+        """A `SET` for each entry, all written at once."""
+        if not payloads:
+            return
+        if not seconds:
+            yield from self.delete_many(list(payloads))
+            return
+        prefix = self.prefix
+        lifetime = _lifetime(seconds)
+        if self._sharded:
+            requests: list[Request] = []
+            for key, payload in payloads.items():
+                stored = prefix + key.encode()
+                requests.append(Request(pack(b"SET", stored, payload, *lifetime), stored))
+            raise_refusals((yield Several(requests)))
+            return
+        data = b"".join(
+            [
+                pack(b"SET", prefix + key.encode(), payload, *lifetime)
+                for key, payload in payloads.items()
+            ]
+        )
+        yield Request(data, prefix, len(payloads))
+
+    def delete_many(self, keys: list[str]) -> Plan[int]:
+        """`UNLINK`, with a look at what it removes."""
+        if not keys:
+            return 0
+        stored = [self.prefix + key.encode() for key in keys]
+        now = self._now()
+        if not self._sharded:
+            commands = [*map(head_of, stored), (b"UNLINK", *stored)]
+            *heads, removed = yield from _together(stored[0], commands)
+            return int(removed) - sum(not shows(head, now) for head in heads)
+        requests: list[Request] = []
+        for one in stored:
+            data = b"".join([pack(*command) for command in _removing(one)])
+            requests.append(Request(data, one, 2, tolerant=True))
+        answers = yield Several(requests)
+        raise_refusals(answers)
+        return sum(bool(removed) and shows(head, now) for head, removed in answers)
+
+
+def _together(
+    stored: bytes, commands: list[tuple[bytes, ...]], *, repeatable: bool = True
+) -> Plan[list[Any]]:
+    """The replies of commands that are sent at once.
+
+    They are no transaction: in one, a server that is out of memory refuses even to read and delete.
+    """
+    data = b"".join([pack(*command) for command in commands])
+    request = Request(data, stored, len(commands), repeatable=repeatable, tolerant=True)
+    answers: list[Any] = yield request
+    return answers
+
+
+def _removing(stored: bytes) -> list[tuple[bytes, ...]]:
+    return [head_of(stored), (b"UNLINK", stored)]
+
+
+def _expiring(stored: bytes, seconds: float) -> tuple[bytes, ...]:
+    return (b"PEXPIRE", stored, _milliseconds(seconds))
+
+
+def _storing(stored: bytes, payload: bytes, seconds: float) -> bytes:
+    if seconds == NEVER:
+        return pack(b"SET", stored, payload)
+    if not seconds:
+        return pack(b"UNLINK", stored)
+    return pack(b"SET", stored, payload, b"PX", _milliseconds(seconds))
+
+
+def _changing(
+    stored: bytes, record: Record | None, change: Record | None, now: float
+) -> tuple[bytes, ...]:
+    """The command that makes a change."""
+    if change is None:
+        return (b"UNLINK", stored)
+    if record is not None and change.deadline == record.deadline:
+        return (b"SET", stored, change.payload, b"KEEPTTL")
+    return (b"SET", stored, change.payload, *_lifetime(change.deadline - now))
+
+
+def _lifetime(seconds: float) -> tuple[bytes, ...]:
+    """What `SET` takes for a lifetime."""
+    return () if seconds == NEVER else (b"PX", _milliseconds(seconds))
+
+
+def _milliseconds(seconds: float) -> bytes:
+    """A lifetime for the server: whole milliseconds, rounded up, so never none at all."""
+    return b"%d" % max(1, math.ceil(seconds * 1000))
+
+
+def _seconds_left(milliseconds: int) -> float:
+    """What `PTTL` says."""
+    if milliseconds == NO_EXPIRY:
+        return NEVER
+    return max(0, milliseconds) / 1000
+
+
+def raise_refusals(answers: list[Any]) -> None:
+    """Raise the first error among the answers to several requests."""
+    for answer in answers:
+        if isinstance(answer, ServerError):
+            raise answer.told() from answer
+
+
+def _without_foreign(payloads: list[Any]) -> list[bytes | None]:
+    """The payloads, where a key of a foreign type is a miss as `MGET` has it."""
+    for position, payload in enumerate(payloads):
+        if isinstance(payload, ServerError):
+            if payload.code != "WRONGTYPE":
+                raise payload.told() from payload
+            payloads[position] = None
+    return payloads
+
+
+def _counter_error(error: CacheException) -> CacheException:
+    """What a refused `INCRBY` means: the server words it, the code is only `ERR`."""
+    if error.server_code == "WRONGTYPE":
+        return not_a_counter()
+    if "overflow" in error.message:
+        message = (
+            "The counter's new value does not fit in a signed 64-bit integer; the stored value "
+            "was left as it is."
+        )
+        return CacheValueError(message)
+    return error

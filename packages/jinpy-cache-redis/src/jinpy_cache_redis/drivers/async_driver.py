@@ -1,0 +1,217 @@
+"""The asynchronous driver: runs the same plans over pools of one event loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from jinpy_cache_core import CacheException
+from jinpy_cache_redis.connections.async_pool import AsyncPool
+from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolKeeper
+from jinpy_cache_redis.protocol.nodes import Node
+from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
+from jinpy_cache_redis.routing.retries import explained
+from jinpy_cache_redis.routing.router import (
+    Route,
+    Router,
+    checked,
+    finishing,
+    grouped,
+    healing,
+    joined,
+    located,
+    parted,
+    to_redo,
+    unserved,
+)
+from jinpy_cache_redis.protocol.timing import SHORTEST
+from jinpy_cache_redis.routing.topology import Effect, Exchange
+
+T = TypeVar("T")
+
+
+async def together(trips: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Await all at once; when one is cancelled or fails, none is left running."""
+    if len(trips) == 1:
+        return [await trips[0]]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(trip) for trip in trips]
+    return [task.result() for task in tasks]
+
+
+class AsyncDriver(PoolKeeper[AsyncPool]):
+    """Runs plans, one step after the other.
+
+    Args:
+        router: Decides what happens when the first attempt fails.
+        make_pool: Makes the pool for a server that is met for the first time.
+        sleep: Waits between attempts.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        make_pool: MakePool[AsyncPool],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        super().__init__(router, make_pool)
+        self._sleep = sleep
+
+    async def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end and return its result.
+
+        Raises:
+            CacheException: A request failed for good.
+        """
+        until = self._monotonic() + self._budget
+        try:
+            step = next(plan)
+            while True:
+                try:
+                    if type(step) is Request:
+                        if step.renewed:
+                            until = self._monotonic() + self._budget
+                        answer = await self._perform(step, until)
+                    elif isinstance(step, Hold):
+                        answer = await self._transact(plan, step, until)
+                    else:
+                        answer = await self._answer(step, until)
+                except CacheException as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    async def _answer(self, step: Step, until: float) -> Any:
+        if isinstance(step, Several):
+            return await self._several(step.requests, until)
+        if isinstance(step, Servers):
+            return await self._follow(self._router.servers(until))
+        message = f"No driver can take the step {step!r} here."
+        raise TypeError(message)
+
+    async def _perform(self, request: Request, until: float) -> Any:
+        """Send a request: straight to the server that is known, by the router when that fails."""
+        node = request.node or self._topology.node_for(request.key)
+        failure: Failure | None = None
+        if node is not None:
+            try:
+                pool = self._pools.get(node) or self._pool(node)
+                return checked(await pool.exchange(request, until), request)
+            except Failure as raised:
+                self._distrust(node, raised)
+                failure = raised
+        return await self._follow(self._router.send(request, until, failure, node))
+
+    async def _several(self, requests: list[Request], until: float) -> list[Any]:
+        """Send requests of any keys: one round trip to each server, then what has to be redone."""
+        groups = grouped(requests, self._topology)
+        if None in groups:
+            await self._follow(self._router.servers(until))
+            groups = grouped(requests, self._topology)
+        answers: list[Any] = [None] * len(requests)
+        trips = [
+            self._shared_trip(node, joined(requests, positions), until)
+            for node, positions in groups.items()
+        ]
+        for positions, came in zip(groups.values(), await together(trips), strict=True):
+            for position, answer in zip(positions, parted(came, requests, positions), strict=True):
+                answers[position] = answer
+        for position in to_redo(answers):
+            failure = answers[position]
+            route = self._router.send(requests[position], until, failure, failure.node)
+            answers[position] = await self._follow(route)
+        return answers
+
+    async def _shared_trip(
+        self, node: Node | None, request: Request, until: float
+    ) -> list[Any] | Failure:
+        """The replies of one server to a joined request, or the failure that they all share."""
+        if node is None:
+            return unserved()
+        try:
+            pool = self._pools.get(node) or self._pool(node)
+            answer: Any = await pool.exchange(request, until)
+        except Failure as failure:
+            self._distrust(node, failure)
+            return failure
+        return located([answer] if request.replies == 1 else answer, node)
+
+    async def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
+        """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""
+        pool, link, replies = await self._held(hold.request, until)
+        clean = False
+        try:
+            finish = finishing(plan.send(replies))
+            try:
+                answer = await link.ask(finish, self._left(until))
+            except Failure as failure:
+                failure.reason = explained(failure, finish, 1)
+                raise failure.told() from failure
+            clean = True
+        finally:
+            await pool.put_back(link, clean=clean)
+        try:
+            return checked(answer, finish)
+        except ServerError as error:
+            raise error.told() from error
+
+    async def _held(self, request: Request, until: float) -> tuple[AsyncPool, Any, Any]:
+        """Ask over a link that stays ours; heal by the router when that fails."""
+        while True:
+            node = self._topology.node_for(request.key)
+            failure: Failure | None = None
+            if node is not None:
+                pool = self._pools.get(node) or self._pool(node)
+                link: Any = None
+                try:
+                    link = await pool.take(until)
+                    replies = await link.ask(request, self._left(until))
+                    return pool, link, checked(replies, request)
+                except Failure as raised:
+                    self._distrust(node, raised)
+                    failure = raised
+                    if link is not None:
+                        await pool.put_back(link, clean=False)
+                except BaseException:
+                    if link is not None:
+                        await pool.put_back(link, clean=False)
+                    raise
+            await self._follow(self._router.send(healing(request), until, failure, node))
+
+    async def _follow(self, route: Route) -> Any:
+        """Run a generator of effects to its end."""
+        try:
+            effect = next(route)
+            while True:
+                try:
+                    answer = await self._apply(effect)
+                except Failure as failure:
+                    effect = route.throw(failure)
+                else:
+                    effect = route.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    async def _apply(self, effect: Effect) -> Any:
+        if not isinstance(effect, Exchange):
+            return await self._sleep(effect.seconds)
+        node = effect.node
+        pool = self._pool(node, guide=effect.guide)
+        try:
+            return await pool.exchange(effect.request, effect.until)
+        except Failure as failure:
+            if failure.executed:
+                pool.drop_idle()
+            raise
+
+    def _left(self, until: float) -> float:
+        left = until - self._monotonic()
+        return max(SHORTEST, min(left, self._router.timing.command_timeout))
+
+    async def wait_closed(self) -> None:
+        """Wait until the sockets of what was idle are closed."""
+        for pool in self._every_pool():
+            await pool.wait_closed()

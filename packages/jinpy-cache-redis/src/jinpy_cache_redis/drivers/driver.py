@@ -1,0 +1,198 @@
+"""The synchronous driver: runs plans over pools of blocking links, from any thread."""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from jinpy_cache_core import CacheException
+from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolKeeper
+from jinpy_cache_redis.protocol.nodes import Node
+from jinpy_cache_redis.connections.pool import Pool
+from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
+from jinpy_cache_redis.routing.retries import explained
+from jinpy_cache_redis.routing.router import (
+    Route,
+    Router,
+    checked,
+    finishing,
+    grouped,
+    healing,
+    joined,
+    located,
+    parted,
+    to_redo,
+    unserved,
+)
+from jinpy_cache_redis.routing.topology import Effect, Exchange
+
+T = TypeVar("T")
+
+
+class Driver(PoolKeeper[Pool]):
+    """Runs plans, one step after the other.
+
+    Args:
+        router: Decides what happens when the first attempt fails.
+        make_pool: Makes the pool for a server that is met for the first time.
+        sleep: Waits between attempts.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        make_pool: MakePool[Pool],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        super().__init__(router, make_pool)
+        self._sleep = sleep
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end and return its result.
+
+        Raises:
+            CacheException: A request failed for good.
+        """
+        until = self._monotonic() + self._budget
+        try:
+            step = next(plan)
+            while True:
+                try:
+                    if type(step) is Request:
+                        if step.renewed:
+                            until = self._monotonic() + self._budget
+                        answer = self._perform(step, until)
+                    elif isinstance(step, Hold):
+                        answer = self._transact(plan, step, until)
+                    else:
+                        answer = self._answer(step, until)
+                except CacheException as error:
+                    step = plan.throw(error)
+                else:
+                    step = plan.send(answer)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _answer(self, step: Step, until: float) -> Any:
+        if isinstance(step, Several):
+            return self._several(step.requests, until)
+        if isinstance(step, Servers):
+            return self._follow(self._router.servers(until))
+        message = f"No driver can take the step {step!r} here."
+        raise TypeError(message)
+
+    def _perform(self, request: Request, until: float) -> Any:
+        """Send a request: straight to the server that is known, by the router when that fails."""
+        node = request.node or self._topology.node_for(request.key)
+        failure: Failure | None = None
+        if node is not None:
+            try:
+                pool = self._pools.get(node) or self._pool(node)
+                return checked(pool.exchange(request, until), request)
+            except Failure as raised:
+                self._distrust(node, raised)
+                failure = raised
+        return self._follow(self._router.send(request, until, failure, node))
+
+    def _several(self, requests: list[Request], until: float) -> list[Any]:
+        """Send requests of any keys: one round trip to each server, then what has to be redone."""
+        groups = grouped(requests, self._topology)
+        if None in groups:
+            self._follow(self._router.servers(until))
+            groups = grouped(requests, self._topology)
+        answers: list[Any] = [None] * len(requests)
+        for node, positions in groups.items():
+            came = self._shared_trip(node, joined(requests, positions), until)
+            for position, answer in zip(positions, parted(came, requests, positions), strict=True):
+                answers[position] = answer
+        for position in to_redo(answers):
+            failure = answers[position]
+            route = self._router.send(requests[position], until, failure, failure.node)
+            answers[position] = self._follow(route)
+        return answers
+
+    def _shared_trip(
+        self, node: Node | None, request: Request, until: float
+    ) -> list[Any] | Failure:
+        """The replies of one server to a joined request, or the failure that they all share."""
+        if node is None:
+            return unserved()
+        try:
+            pool = self._pools.get(node) or self._pool(node)
+            answer: Any = pool.exchange(request, until)
+        except Failure as failure:
+            self._distrust(node, failure)
+            return failure
+        return located([answer] if request.replies == 1 else answer, node)
+
+    def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
+        """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""
+        pool, link, replies = self._held(hold.request, until)
+        clean = False
+        try:
+            finish = finishing(plan.send(replies))
+            try:
+                answer = link.ask(finish, until, hurried=True)
+            except Failure as failure:
+                failure.reason = explained(failure, finish, 1)
+                raise failure.told() from failure
+            clean = True
+        finally:
+            if clean:
+                pool.give_back(link)
+            else:
+                pool.discard(link)
+        try:
+            return checked(answer, finish)
+        except ServerError as error:
+            raise error.told() from error
+
+    def _held(self, request: Request, until: float) -> tuple[Pool, Any, Any]:
+        """Ask over a link that stays ours; heal by the router when that fails."""
+        while True:
+            node = self._topology.node_for(request.key)
+            failure: Failure | None = None
+            if node is not None:
+                pool = self._pools.get(node) or self._pool(node)
+                link: Any = None
+                try:
+                    link = pool.take(until)
+                    replies = link.ask(request, until, hurried=True)
+                    return pool, link, checked(replies, request)
+                except Failure as raised:
+                    self._distrust(node, raised)
+                    failure = raised
+                    if link is not None:
+                        pool.discard(link)
+                except BaseException:
+                    if link is not None:
+                        pool.discard(link)
+                    raise
+            self._follow(self._router.send(healing(request), until, failure, node))
+
+    def _follow(self, route: Route) -> Any:
+        """Run a generator of effects to its end."""
+        try:
+            effect = next(route)
+            while True:
+                try:
+                    answer = self._apply(effect)
+                except Failure as failure:
+                    effect = route.throw(failure)
+                else:
+                    effect = route.send(answer)
+        except StopIteration as stop:
+            return stop.value
+
+    def _apply(self, effect: Effect) -> Any:
+        if not isinstance(effect, Exchange):
+            return self._sleep(effect.seconds)
+        node = effect.node
+        pool = self._pool(node, guide=effect.guide)
+        try:
+            return pool.exchange(effect.request, effect.until, hurried=True)
+        except Failure as failure:
+            if failure.executed:
+                pool.drop_idle()
+            raise

@@ -1,0 +1,84 @@
+"""The pools of a driver, one for each server that it has met; the same for both kinds of driver."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.protocol.nodes import Node
+from jinpy_cache_redis.routing.router import Router
+
+
+class Kept(Protocol):
+    """What a pool of either kind can be told without waiting."""
+
+    def drop_idle(self) -> None:
+        """Close what is idle, since the server may be another by now."""
+        ...
+
+    def close(self) -> None:
+        """Close what is idle now and what is in use when it is given back."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of every link in a forked child; the parent goes on using them."""
+        ...
+
+
+K = TypeVar("K", bound=Kept)
+
+MakePool = Callable[[Node, bool], K]
+"""Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
+
+
+class PoolKeeper(Generic[K]):
+    """Knows the pools.
+
+    Args:
+        router: Decides what happens when the first attempt fails.
+        make_pool: Makes the pool for a server that is met for the first time.
+    """
+
+    def __init__(self, router: Router, make_pool: MakePool[K]) -> None:
+        self._router = router
+        self._topology = router.topology
+        self._monotonic = router.timing.monotonic
+        self._budget = router.timing.operation_timeout
+        self._make_pool = make_pool
+        self._pools: dict[Node, K] = {}
+        self._guides: dict[Node, K] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def _pool(self, node: Node, *, guide: bool = False) -> K:
+        """The pool for a server, made if it is met for the first time."""
+        pools = self._guides if guide else self._pools
+        with self._lock:
+            pool = pools.get(node)
+            if pool is None:
+                pool = pools[node] = self._make_pool(node, guide)
+                if self._closed:
+                    pool.close()
+            return pool
+
+    def _distrust(self, node: Node, failure: Failure) -> None:
+        """Close what is idle when the server went away or gave up its role."""
+        failure.node = node
+        if failure.executed or (isinstance(failure, ServerError) and failure.distrusts):
+            self._pools[node].drop_idle()
+
+    def _every_pool(self) -> list[K]:
+        return [*self._pools.values(), *self._guides.values()]
+
+    def close(self) -> None:
+        """Close every connection that is idle, and the others when they are given back."""
+        with self._lock:
+            self._closed = True
+            pools = self._every_pool()
+        for pool in pools:
+            pool.close()
+
+    def abandon(self) -> None:
+        """Let go of every connection in a forked child."""
+        for pool in self._every_pool():
+            pool.abandon()

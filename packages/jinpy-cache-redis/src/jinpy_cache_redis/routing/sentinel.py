@@ -1,0 +1,66 @@
+"""The primary that sentinels name."""
+
+import attrs
+
+from jinpy_cache_redis.protocol.failures import Failure, ServerError, Unreachable
+from jinpy_cache_redis.protocol.handshake import PRIMARY_ONLY, Greeting
+from jinpy_cache_redis.protocol.nodes import Node
+from jinpy_cache_redis.protocol.requests import Request, pack
+from jinpy_cache_redis.routing.topology import Discovery, Exchange, decoded
+
+
+@attrs.define
+class SentinelTopology:
+    """Asks the sentinels for the primary, and again after every failure of it.
+
+    Attributes:
+        sentinels: Their addresses; one that answered is asked first the next time.
+        service: The name they know the primary by.
+    """
+
+    sentinels: list[Node]
+    service: str
+    sharded: bool = attrs.field(default=False, init=False)
+    greeting: Greeting | None = attrs.field(default=PRIMARY_ONLY, init=False)
+    _primary: Node | None = attrs.field(default=None, init=False)
+
+    def node_for(self, key: bytes | None) -> Node | None:
+        """See `Topology`."""
+        return self._primary
+
+    def primaries(self) -> list[Node] | None:
+        """See `Topology`."""
+        return None if self._primary is None else [self._primary]
+
+    def owns(self, node: Node, key: bytes) -> bool:
+        """See `Topology`."""
+        return True
+
+    def discover(self, until: float) -> Discovery:
+        """See `Topology`."""
+        command = pack(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self.service.encode())
+        reasons: list[str] = []
+        for sentinel in self.sentinels:
+            try:
+                reply = yield Exchange(sentinel, Request(command), until, guide=True)
+            except Failure as failure:
+                if failure.final:
+                    raise
+                reasons.append(failure.reason)
+                continue
+            if isinstance(reply, ServerError):
+                reasons.append(f"The sentinel {sentinel} answered: {reply.reason}")
+            elif not reply:
+                reasons.append(f"The sentinel {sentinel} knows no primary named {self.service!r}.")
+            else:
+                self._primary = Node(decoded(reply[0]), int(reply[1]))
+                self.sentinels = [sentinel, *(one for one in self.sentinels if one != sentinel)]
+                return
+        message = f"No sentinel named a primary. {' '.join(reasons)}"
+        raise Unreachable(message)
+
+    def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
+        """See `Topology`."""
+        if node == self._primary and not (isinstance(failure, ServerError) and not failure.passing):
+            self._primary = None
+        return None
