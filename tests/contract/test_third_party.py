@@ -17,7 +17,7 @@ from jinpy_cache_core import (
     CacheManagerConfig,
 )
 from jinpy_cache_core.configuration.registry import backend_class, backend_names
-from jinpy_cache_testing import BackendContract, FakeClock, LockstepContract
+from jinpy_cache_testing import BackendContract, FakeClock, StatefulContract
 
 pytestmark = pytest.mark.usefixtures("dict_distribution")
 
@@ -34,7 +34,7 @@ class TestDictBackend(BackendContract):
 
 
 @pytest.mark.soak
-class TestDictBackendForLong(LockstepContract):
+class TestDictBackendForLong(StatefulContract):
     """The model and the backend agree however long they are compared."""
 
     serializers = ("msgpack",)

@@ -14,11 +14,11 @@ from jinpy_cache_core import (
     BaseCacheBackendConfig,
     Record,
     Secret,
-    manager,
     register_backend,
     unregister_backend,
 )
 from jinpy_cache_core.configuration.manager import declared
+from jinpy_cache_core.manager import manager
 from jinpy_cache_core.settings.validation import switch, to_secret, whole_number
 
 

@@ -21,7 +21,7 @@ from jinpy_cache_core import (
 )
 from jinpy_cache_core.codec.codec import Codec, parse_integer
 from jinpy_cache_core.entries.envelope import Compression, Envelope, NewerEnvelopeError
-from jinpy_cache_core.entries.integer_text import integer_text
+from jinpy_cache_core.entries.integers import integer_text
 from jinpy_cache_core.serializers import MsgpackSerializer
 from jinpy_cache_testing.samples import same
 

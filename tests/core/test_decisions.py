@@ -21,8 +21,8 @@ from jinpy_cache_core.entries.decisions import (
     storing,
     touching,
 )
-from jinpy_cache_core.exceptions import CacheValueError
 from jinpy_cache_core.entries.ttl import NEVER, REMOVED
+from jinpy_cache_core.exceptions import CacheValueError
 
 NOW = 1000.0
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_core import CacheSerializationError, Secret
-from jinpy_cache_core.entries.envelope import Compression, Envelope, NewerEnvelopeError
 from jinpy_cache_core.codec.signing import is_signed, sign
+from jinpy_cache_core.entries.envelope import Compression, Envelope, NewerEnvelopeError
 
 GOLDEN = Path(__file__).parent / "golden" / "envelope"
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
 from jinpy_cache_core.entries.integers import (
     INT64_MAX,
     INT64_MIN,
@@ -16,6 +15,7 @@ from jinpy_cache_core.entries.integers import (
     negated,
     not_a_counter,
 )
+from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
 
 near_the_ends = st.one_of(
     st.integers(),

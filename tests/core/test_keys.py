@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jinpy_cache_core.exceptions import CacheConfigurationError, CacheKeyError, CacheKeyTypeError
 from jinpy_cache_core.entries.keys import (
     MAX_KEY_BYTES,
     check_key,
@@ -14,6 +13,7 @@ from jinpy_cache_core.entries.keys import (
     join,
     split,
 )
+from jinpy_cache_core.exceptions import CacheConfigurationError, CacheKeyError, CacheKeyTypeError
 
 any_text = st.text(st.characters(), min_size=1, max_size=50)
 """Any code points, lone surrogates included."""

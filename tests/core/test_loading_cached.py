@@ -452,7 +452,7 @@ def test_options_of_the_backend_hold_for_the_function(shelf, shelf_config):
     got = [function(), function()]
     now[0] += 6
     got.append(function())
-    assert backend._plans.background.idle(30)
+    assert backend._loading.background.idle(30)
     got.append(function())
 
     assert [0, 0, 0, 1] == got

@@ -1,4 +1,4 @@
-"""The pure decisions: what a slot holds, who leads, what is stored, when it is renewed."""
+"""The pure decisions: what a state holds, who leads, what is stored, when it is renewed."""
 
 import math
 
@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from jinpy_cache_core import CacheConfigurationError, CacheValueError, EntryOptions, Record
 from jinpy_cache_core.entries.decisions import live, touching
 from jinpy_cache_core.entries.envelope import Envelope
+from jinpy_cache_core.entries.records import UNCHANGED
+from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState, Lease, state_of
 from jinpy_cache_core.loading.background import Background
 from jinpy_cache_core.loading.freshness import early_by, is_due, shortened
 from jinpy_cache_core.loading.leases import Claiming, Filling, Reason, Releasing, Standing
 from jinpy_cache_core.loading.options import NO_OPTIONS, Policy, policy_of, to_options
-from jinpy_cache_core.loading.waiting import Patience, pauses
-from jinpy_cache_core.entries.records import UNCHANGED
-from jinpy_cache_core.entries.slots import EMPTY, Held, Lease, Slot, slot_of
+from jinpy_cache_core.loading.waiting import Waiting, pauses
 
 MOMENTS = st.integers(0, 10_000).map(float)
 SPANS = st.integers(1, 5_000).map(float)
@@ -25,67 +25,71 @@ PAYLOADS = st.sampled_from(
 )
 TOKENS = st.sampled_from([bytes([n]) * 16 for n in range(3)])
 HELD = st.builds(
-    Held,
+    CachedValue,
     PAYLOADS,
     MOMENTS | st.just(math.inf),
     st.just(0.0) | SPANS,
     st.none() | MOMENTS,
-).map(lambda held: held if held.start is None else Held(*_args(held), held.start, 1.5))
+).map(
+    lambda cached: (
+        cached if cached.start is None else CachedValue(*_args(cached), cached.start, 1.5)
+    )
+)
 LEASES = st.builds(Lease, TOKENS, MOMENTS)
-SLOTS = st.builds(Slot, st.none() | HELD, st.none() | LEASES)
+SLOTS = st.builds(EntryState, st.none() | HELD, st.none() | LEASES)
 
 
-def _args(held):
-    return held.payload, held.soft_deadline, held.grace
+def _args(cached):
+    return cached.payload, cached.soft_deadline, cached.grace
 
 
 @given(SLOTS, MOMENTS)
-def test_a_slot_is_read_as_it_was_written(slot, now):
+def test_a_slot_is_read_as_it_was_written(state, now):
     """Packing into a record and reading it back changes nothing that still means something."""
-    record = slot.record()
+    record = state.record()
 
-    read = slot_of(record, now)
+    read = state_of(record, now)
 
     if record is not None and now < record.deadline:
-        assert slot.at(now) == read
+        assert state.at(now) == read
     else:
         assert EMPTY == read
 
 
 @given(SLOTS, MOMENTS)
-def test_operations_see_a_fresh_value_or_nothing(slot, now):
+def test_operations_see_a_fresh_value_or_nothing(state, now):
     """`live` shows the codec's payload until the soft deadline, and never a lease."""
-    seen = live(slot.record(), now)
+    seen = live(state.record(), now)
 
-    fresh = slot.held is not None and now < slot.held.soft_deadline
-    assert (Record(slot.held.payload, slot.held.soft_deadline) if fresh else None) == seen
+    fresh = state.cached is not None and now < state.cached.soft_deadline
+    assert (Record(state.cached.payload, state.cached.soft_deadline) if fresh else None) == seen
 
 
 @given(SLOTS, MOMENTS, SPANS)
-def test_touching_keeps_grace_and_lease(slot, now, seconds):
+def test_touching_keeps_grace_and_lease(state, now, seconds):
     """Only a fresh value is touched; its new soft deadline counts from now."""
-    change, touched = touching(seconds)(slot.record(), now)
+    change, touched = touching(seconds)(state.record(), now)
 
     if touched:
-        after = slot_of(change, now)
-        assert (now + seconds, slot.held.grace, slot.lease) == (
-            after.held.soft_deadline,
-            after.held.grace,
+        after = state_of(change, now)
+        assert (now + seconds, state.cached.grace, state.lease) == (
+            after.cached.soft_deadline,
+            after.cached.grace,
             after.lease,
         )
     else:
-        assert slot.fresh(now) is None
+        assert state.fresh(now) is None
 
 
 @given(SLOTS, TOKENS, MOMENTS, SPANS, st.sampled_from(Reason))
-def test_a_claim_finds_leads_or_follows(slot, token, now, age, reason):
+def test_a_claim_finds_leads_or_follows(state, token, now, age, reason):
     """A claim never touches the value, and leads exactly if nobody else does or too long ago."""
-    change, claim = Claiming(token, age, reason)(slot.record(), now)
-    before = slot_of(slot.record(), now)
+    change, claim = Claiming(token, age, reason)(state.record(), now)
+    before = state_of(state.record(), now)
 
     if claim.standing is Standing.LEAD:
-        after = slot_of(change, now)
-        assert (before.held, Lease(claim.token, now)) == (after.held, after.lease)
+        after = state_of(change, now)
+        assert (before.cached, Lease(claim.token, now)) == (after.cached, after.lease)
         taken_over = before.lease is not None and reason is not Reason.FORCE
         assert (before.lease.token if taken_over else token) == claim.token
         assert not taken_over or now - before.lease.since >= age
@@ -95,72 +99,76 @@ def test_a_claim_finds_leads_or_follows(slot, token, now, age, reason):
         assert before.lease.token == claim.token
         assert now - before.lease.since < age
     if claim.standing is Standing.FOUND:
-        assert before.fresh(now) == claim.held
-        assert claim.held is not None
+        assert before.fresh(now) == claim.cached
+        assert claim.cached is not None
 
 
 @given(SLOTS, TOKENS, MOMENTS, st.none() | HELD)
-def test_a_value_is_stored_only_under_a_standing_token(slot, token, now, held):
+def test_a_value_is_stored_only_under_a_standing_token(state, token, now, cached):
     """Whatever has happened to the place: without the lease of that token nothing changes."""
-    change, stored = Filling(token, held)(slot.record(), now)
-    before = slot_of(slot.record(), now)
+    change, stored = Filling(token, cached)(state.record(), now)
+    before = state_of(state.record(), now)
 
     assert (before.lease is not None and before.lease.token == token) == stored
     if stored:
-        expected = EMPTY if held is None else Slot(held.moved(now + held.soft_deadline)).at(now)
-        assert expected == slot_of(change, now)
+        expected = (
+            EMPTY
+            if cached is None
+            else EntryState(cached.moved(now + cached.soft_deadline)).at(now)
+        )
+        assert expected == state_of(change, now)
     else:
         assert change is UNCHANGED
 
 
 @given(SLOTS, TOKENS, MOMENTS, st.just(0.0) | SPANS)
-def test_giving_up_leaves_the_value_and_never_prolongs_its_life(slot, token, now, backoff):
+def test_giving_up_leaves_the_value_and_never_prolongs_its_life(state, token, now, backoff):
     """A released place has no lease; a stale value may pass for fresh, but not past its grace."""
-    change, released = Releasing(token, backoff)(slot.record(), now)
-    before = slot_of(slot.record(), now)
+    change, released = Releasing(token, backoff)(state.record(), now)
+    before = state_of(state.record(), now)
 
     if not released:
         assert change is UNCHANGED
         return
-    after = slot_of(change, now)
+    after = state_of(change, now)
     assert after.lease is None
-    if before.held is None:
+    if before.cached is None:
         assert EMPTY == after
     else:
-        assert before.held.payload == after.held.payload
-        assert before.held.deadline == pytest.approx(after.held.deadline)
-        if backoff and not before.held.fresh(now):
-            until = min(now + backoff, before.held.deadline)
-            assert until == after.held.soft_deadline
+        assert before.cached.payload == after.cached.payload
+        assert before.cached.deadline == pytest.approx(after.cached.deadline)
+        if backoff and not before.cached.fresh(now):
+            until = min(now + backoff, before.cached.deadline)
+            assert until == after.cached.soft_deadline
         else:
-            assert before.held == after.held
+            assert before.cached == after.cached
 
 
 @given(SLOTS, TOKENS, TOKENS, MOMENTS)
-def test_a_takeover_does_not_cost_the_first_leader_its_value(slot, first, second, now):
+def test_a_takeover_does_not_cost_the_first_leader_its_value(state, first, second, now):
     """Both compute under one token: whoever is first stores."""
-    led, claim = Claiming(first, 0.0, Reason.FORCE)(slot.record(), now)
+    led, claim = Claiming(first, 0.0, Reason.FORCE)(state.record(), now)
     taken, other = Claiming(second, 0.0)(led, now)
     if other.standing is Standing.LEAD:
         assert claim.token == other.token
-        assert Filling(claim.token, Held(b"v", 10.0))(taken, now)[1]
+        assert Filling(claim.token, CachedValue(b"v", 10.0))(taken, now)[1]
 
 
 @given(SLOTS, MOMENTS, MOMENTS)
-def test_freshness_only_ever_ends(slot, earlier, later):
+def test_freshness_only_ever_ends(state, earlier, later):
     """A value that is stale, or gone, stays so."""
     first, second = sorted((earlier, later))
-    if slot.fresh(first) is None:
-        assert slot.fresh(second) is None
-    if slot_of(slot.record(), first).held is None:
-        assert slot_of(slot.record(), second).held is None
+    if state.fresh(first) is None:
+        assert state.fresh(second) is None
+    if state_of(state.record(), first).cached is None:
+        assert state_of(state.record(), second).cached is None
 
 
 @given(MOMENTS, SPANS, st.floats(0, 1), MOMENTS)
 def test_a_value_is_due_from_a_fraction_of_its_ttl_on(created, ttl, fraction, now):
     """`refresh_ahead` compares with the moment that lies at that fraction."""
-    held = Held(b"v", created + ttl, 0.0, created - 2.0, 2.0)
-    due = is_due(held, now, Policy(refresh_ahead=fraction), lambda: 0.0)
+    cached = CachedValue(b"v", created + ttl, 0.0, created - 2.0, 2.0)
+    due = is_due(cached, now, Policy(refresh_ahead=fraction), lambda: 0.0)
 
     assert (fraction < 1 and now >= created + fraction * ttl) == due
 
@@ -188,15 +196,15 @@ def test_what_was_not_noted_is_never_due():
     """A value without start, cost or end is not renewed early."""
     policy = Policy(refresh_ahead=0.0, beta=10.0)
 
-    for held in (Held(b"v", 10.0), Held(b"v", math.inf, 0.0, 1.0, 1.0)):
-        assert not is_due(held, 9.0, policy, lambda: 0.999)
+    for cached in (CachedValue(b"v", 10.0), CachedValue(b"v", math.inf, 0.0, 1.0, 1.0)):
+        assert not is_due(cached, 9.0, policy, lambda: 0.999)
 
 
 def test_a_damaged_envelope_is_left_to_the_codec():
     """What cannot be understood is a plain payload, so that reading it is an error as ever."""
     damaged = b"\xc1\x01\x01\x00"
 
-    assert Slot(Held(damaged, 5.0)) == slot_of(Record(damaged, 5.0), 1.0)
+    assert EntryState(CachedValue(damaged, 5.0)) == state_of(Record(damaged, 5.0), 1.0)
 
 
 def test_options_are_laid_over_each_other():
@@ -263,12 +271,12 @@ def test_pauses_grow_up_to_a_bound(chance):
 def test_patience_is_worn_by_two_waits():
     """A caller waits for one leader, then for the one that took over, then computes."""
     now = [0.0]
-    patience = Patience(10.0, lambda: now[0])
+    waiting = Waiting(10.0, lambda: now[0])
     ages = []
     for _ in range(4):
-        ages.append(patience.takeover_age)
+        ages.append(waiting.takeover_age)
         now[0] += 10
-        patience.wear()
+        waiting.next_wait()
 
     assert [10.0, 10.0, 0.0, 0.0] == ages
 

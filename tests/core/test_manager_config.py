@@ -16,8 +16,8 @@ from jinpy_cache_core import (
     CacheManagerConfig,
     Secret,
 )
-from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.configuration.sources import backend_config
+from jinpy_cache_core.exceptions import CacheException
 
 CANARY = "s3cr3t-canary"
 

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jinpy_cache_core.entries.ttl import (
+    LONGEST,
+    NEVER,
+    REMOVED,
+    deadline_after,
+    is_expired,
+    ttl_seconds,
+)
 from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
-from jinpy_cache_core.entries.ttl import LONGEST, NEVER, REMOVED, deadline_after, is_expired, ttl_seconds
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 durations = st.one_of(finite, st.integers(), st.timedeltas(), st.just(math.inf))

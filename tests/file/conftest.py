@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_testing import FakeClock
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+from jinpy_cache_testing import FakeClock
 
 PROGRAMS = Path(__file__).parent / "programs"
 

@@ -56,7 +56,7 @@ def test_max_bytes_bounds_the_directory(make, directory):
 def test_a_full_map_evicts_and_tries_again(make, monkeypatch, directory):
     """When LMDB's map is full before the bound is reached, the write goes through all the same."""
     cache = make(max_bytes=1 << 20)
-    for module in ("tree", "upkeep"):
+    for module in ("index", "maintenance"):
         monkeypatch.setattr(f"jinpy_cache_file.{module}.charge", lambda *_, **__: 1)
     for number in range(3000):
         cache.set(f"k{number}", b"v" * 1000)

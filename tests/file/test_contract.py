@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+from jinpy_cache_testing import BackendContract, FakeClock
 
 
 class TestFileContract(BackendContract):

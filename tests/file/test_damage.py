@@ -51,7 +51,7 @@ def test_a_store_cut_at_any_length_is_set_aside(directory, caplog, step):
     whole = data.read_bytes()
     used = used_bytes(whole)
     lengths = sorted({*range(0, used, step), 1, 4095, 4097, 8191, used - 1})
-    caplog.set_level(logging.ERROR, "jinpy_cache_file")
+    caplog.set_level(logging.ERROR, "jinpy_cache.file")
     for length in lengths:
         for old in directory.glob(f"{DATA_NAME}*"):
             old.unlink()
@@ -73,7 +73,7 @@ def test_setting_aside_is_logged_once_and_keeps_one_copy(directory, caplog):
         with FileCacheBackend(FileCacheConfig(directory=directory)):
             pass
     assert len(list(directory.glob(f"{DATA_NAME}.damaged-*"))) == 1
-    records = [record for record in caplog.records if record.name == "jinpy_cache_file"]
+    records = [record for record in caplog.records if record.name == "jinpy_cache.file"]
     assert len(records) == 3
     assert "set aside" in records[0].getMessage()
 

@@ -92,7 +92,7 @@ def test_an_overwrite_on_a_full_disk_keeps_the_old_value(tmp_path, shell):
     disk.ask(FILL_DISK)
     assert failed_with(disk.ask("cache.set('large', 'new' * 100_000)"), errno.ENOSPC)
     assert disk.ask("cache.get('large') == 'old' * 1000") == "True"
-    assert disk.ask("[name for _, name in cache._tree.files.present()].__len__()") == "1"
+    assert disk.ask("[name for _, name in cache._index.files.present()].__len__()") == "1"
 
 
 @needs_mount

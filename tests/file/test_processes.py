@@ -109,7 +109,7 @@ def test_a_stopped_writer_does_not_keep_readers_out(shell, make):
 
 
 async def test_a_stopped_writer_does_not_stop_the_event_loop(shell, make):
-    """Awaited writes fail in time, and the loop goes round meanwhile."""
+    """SyncView writes fail in time, and the loop goes round meanwhile."""
     import asyncio
 
     cache = make(lock_timeout=0.3)
@@ -224,8 +224,8 @@ def test_a_dead_writers_files_are_swept_and_a_live_ones_are_not(shell, make, dir
     """Two thousand leftovers go; the file that someone is just writing stays."""
     cache = make()
     other = shell()
-    assert other.ask("cache._store.tree.files.publish(b'edisk:x', b'live').path[-4:]") == "'.bin'"
-    held = "globals().update(p=cache._store.tree.files.publish(b'edisk:x', b'live' * 9))"
+    assert other.ask("cache._store.index.files.publish(b'edisk:x', b'live').path[-4:]") == "'.bin'"
+    held = "globals().update(p=cache._store.index.files.publish(b'edisk:x', b'live' * 9))"
     assert other.ask(held) == "None"
     for number in range(2_000):
         folder = directory / "values" / f"{number % 256:02x}"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from jinpy_cache_core.exceptions import CacheTimeoutError
-from jinpy_cache_testing import FakeClock
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
 from jinpy_cache_file.write_lock import LockClosedError, WriteLock
+from jinpy_cache_testing import FakeClock
 
 pytestmark = pytest.mark.faults
 

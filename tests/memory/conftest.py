@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from jinpy_cache_testing import FakeClock
 from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
+from jinpy_cache_testing import FakeClock
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
+from jinpy_cache_testing import BackendContract, FakeClock
 
 
 class TestMemoryContract(BackendContract):

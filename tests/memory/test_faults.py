@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import pytest
 
 from jinpy_cache_core import MISSING
-from jinpy_cache_testing import bounded, restless, together
 from jinpy_cache_memory import MemoryCacheBackend, MemoryCacheConfig
 from jinpy_cache_memory.eviction.names import POLICIES
+from jinpy_cache_testing import bounded, restless, together
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"

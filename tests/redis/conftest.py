@@ -10,8 +10,8 @@ from tests.redis.proxy import Proxy
 from tests.redis.servers import Cluster, SentinelGroup, Server, find_program
 
 from jinpy_cache_core import CacheInterface
-from jinpy_cache_testing.sync_view import Awaited, new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from jinpy_cache_testing.sync_view import SyncView, new_runner
 
 QUICK = {
     "connect_timeout": 1.0,
@@ -128,7 +128,7 @@ def half(
 
         def build(url: str, **settings: Any) -> CacheInterface:
             backend = make(url, **settings)
-            shown = backend if request.param == "sync" else Awaited(backend, runner)
+            shown = backend if request.param == "sync" else SyncView(backend, runner)
             shown.backend = backend  # type: ignore[union-attr]
             return shown
 

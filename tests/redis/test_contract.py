@@ -9,8 +9,8 @@ import pytest
 import redis
 from tests.redis.servers import Cluster, SentinelGroup, Server
 
-from jinpy_cache_testing import BackendContract, FakeClock
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from jinpy_cache_testing import BackendContract, FakeClock
 
 
 def let_time_pass(client: "redis.Redis", namespace: str, seconds: float) -> None:

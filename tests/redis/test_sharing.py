@@ -13,9 +13,9 @@ import pytest
 from tests.redis.servers import until
 
 from jinpy_cache_core import CacheClosedError, CacheConfigurationError, CacheException
-from jinpy_cache_testing.sync_view import new_runner
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
-from jinpy_cache_redis.drivers.factory import Assembly
+from jinpy_cache_redis.drivers.factory import DriverFactory
+from jinpy_cache_testing.sync_view import new_runner
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This process .* is multi-threaded:DeprecationWarning"
@@ -67,7 +67,7 @@ def test_many_threads_and_loops_at_once(make, standalone):
 
 def test_threads_that_come_first_at_once_share_connections(make, standalone, monkeypatch):
     """However many threads make the first call together, closing leaves no connection behind."""
-    monkeypatch.setattr(Assembly, "driver", slowly(Assembly.driver))
+    monkeypatch.setattr(DriverFactory, "driver", slowly(DriverFactory.driver))
     for _ in range(30):
         cache = make(standalone.url, pool_size=4)
         barrier = threading.Barrier(8)

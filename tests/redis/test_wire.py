@@ -134,7 +134,7 @@ def test_cancellation_at_every_offset(proxy, make, operation, way):
         proxy.delay = 0.0
         for number in range(200):
             assert number % 50 == (await backend.aget(f"k{number % 50}"))["k"]
-        driver = backend._loops.known()
+        driver = backend._loops.existing()
         pools = list(driver._pools.values())
         assert all(len(pool._links) == len(pool._idle) <= 4 for pool in pools)
         assert all(not pool._waiters and not pool._opening for pool in pools)

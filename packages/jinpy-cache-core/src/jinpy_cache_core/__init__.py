@@ -3,7 +3,15 @@
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.entries.decisions import UNCHANGED, Change, Decision, Record
+from jinpy_cache_core.configuration.factory import CacheBackendFactory
+from jinpy_cache_core.configuration.manager import CacheManagerConfig
+from jinpy_cache_core.configuration.registry import (
+    backend_names,
+    register_backend,
+    unregister_backend,
+)
+from jinpy_cache_core.entries.records import UNCHANGED, Change, Decision, Record
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.enums import CacheBackendType, CacheErrorType, CacheOperation
 from jinpy_cache_core.exceptions import (
     CacheBackendError,
@@ -17,22 +25,18 @@ from jinpy_cache_core.exceptions import (
     CacheTimeoutError,
     CacheValueError,
 )
-from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient
-from jinpy_cache_core.configuration.factory import CacheBackendFactory
-from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.functions.cached import cached
-from jinpy_cache_core.loading.context import FactoryContext, factory_context
 from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction
+from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.loading.context import FactoryContext, factory_context
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions
 from jinpy_cache_core.loading.statistics import CacheStatistics
+from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient
 from jinpy_cache_core.manager.manager import CacheManager, get_cache, get_cache_manager
-from jinpy_cache_core.configuration.manager import CacheManagerConfig
-from jinpy_cache_core.configuration.registry import backend_names, register_backend, unregister_backend
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import Serializer, register_type
-from jinpy_cache_core.entries.ttl import TTL
 
 __all__ = [
     "MISSING",

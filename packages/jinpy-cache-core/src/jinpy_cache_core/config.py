@@ -6,10 +6,10 @@ from urllib.parse import SplitResult, unquote
 import attrs
 
 from jinpy_cache_core.codec.codec import Codec
-from jinpy_cache_core.settings.keywords import KnownKeywords
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import SerializerSpec
+from jinpy_cache_core.settings.structuring import KnownKeywords
 from jinpy_cache_core.settings.validation import (
     backend_name,
     lifetime,
@@ -34,7 +34,7 @@ class BaseCacheBackendConfig(KnownKeywords):
     """What every backend is configured with; immutable, checked when it is made.
 
     A backend's author subclasses it with `@attrs.frozen(kw_only=True)`, names the `backend_type`
-    and adds fields. Each field's validator should come from `jinpy_cache_core.settings.validation` or raise
+    and adds fields. Each field's validator should come from `jinpy_cache_core.settings` or raise
     `CacheConfigurationError` likewise.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`declared_by`: a method has the signature that its interface declares, overloads and all."""
+"""`signature_of`: a method has the signature that its interface declares, overloads and all."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def declared_by(declaration: F) -> Callable[[Callable[..., Any]], F]:
+def signature_of(declaration: F) -> Callable[[Callable[..., Any]], F]:
     """Give a method, for type checkers, the signature of the one that it implements.
 
     At run time it stays the function that it is. Overloads are thus written once, on the interface.

@@ -4,9 +4,32 @@
 away, and `except CacheException` everything this library raises on purpose.
 """
 
-from typing import ClassVar, Self
+import os
+from typing import ClassVar, Final, Self
 
 from jinpy_cache_core.enums import CacheErrorType, CacheOperation
+
+__all__ = [
+    "SHOWN_KEY_LENGTH",
+    "CacheBackendError",
+    "CacheClosedError",
+    "CacheConfigurationError",
+    "CacheConfigurationTypeError",
+    "CacheConnectionError",
+    "CacheException",
+    "CacheKeyError",
+    "CacheKeyTypeError",
+    "CacheReentryError",
+    "CacheSerializationError",
+    "CacheTimeoutError",
+    "CacheValueError",
+    "CacheValueTypeError",
+    "shown_key",
+    "with_article",
+]
+
+FULL_TRACEBACKS: Final = bool(os.environ.get("JINPY_CACHE_FULL_TRACEBACKS"))
+"""Whether errors keep every frame of ours, for who works on a backend."""
 
 SHOWN_KEY_LENGTH = 80
 """How many characters of a key an error shows; the rest is cut, as keys may hold personal data."""
@@ -16,6 +39,11 @@ def shown_key(key: object) -> str:
     """How a key appears in messages and `to_dict`: quoted, on one line, cut after 80 characters."""
     text = repr(key)
     return text if len(text) <= SHOWN_KEY_LENGTH else f"{text[:SHOWN_KEY_LENGTH]}...({len(text)})"
+
+
+def with_article(name: str) -> str:
+    """A type's name as a sentence needs it: `"an int"`, `"a str"`."""
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 
 class CacheException(Exception):  # noqa: N818 - the published name

@@ -7,11 +7,17 @@ The meaning of each operation, its units, atomicity and errors are documented on
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Unpack, overload
 
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
 from jinpy_cache_core.loading.statistics import CacheStatistics
-from jinpy_cache_core.entries.ttl import TTL
+
+__all__ = [
+    "AsyncCacheInterface",
+    "CacheInterface",
+    "ObservedInterface",
+]
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -1,8 +1,8 @@
 """The file backend of jinpy-cache: a directory on disk, shared by processes, on LMDB."""
 
 from jinpy_cache_file.backend import FileCacheBackend
-from jinpy_cache_file.fsck import CheckReport
 from jinpy_cache_file.config import FileCacheConfig
+from jinpy_cache_file.fsck import CheckReport
 from jinpy_cache_file.maintenance import Counters
 
 __all__ = ["CheckReport", "Counters", "FileCacheBackend", "FileCacheConfig"]

@@ -4,37 +4,53 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar, TypeVar
 
 import lmdb
 
-from jinpy_cache_core.entries import decisions
-from jinpy_cache_core.backend.base import BaseBackend
-from jinpy_cache_core.clock import Clock
-from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.entries.decisions import UNCHANGED, Change, Decision, Record
-from jinpy_cache_core.enums import CacheOperation
-from jinpy_cache_core.entries.envelope import NewerEnvelopeError
-from jinpy_cache_core.exceptions import CacheBackendError, CacheException
-from jinpy_cache_core.entries.integers import check_amount, negated
-from jinpy_cache_core.entries.keys import check_key, check_keys
-from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
-from jinpy_cache_core.backend.errors import reporting
-from jinpy_cache_core.sentinels import MISSING, Missing
-from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core import (
+    MISSING,
+    TTL,
+    UNCHANGED,
+    AsyncCacheInterface,
+    BaseBackend,
+    BaseCacheBackendConfig,
+    CacheBackendError,
+    CacheException,
+    CacheInterface,
+    CacheOperation,
+    Change,
+    Clock,
+    Decision,
+    Record,
+)
+from jinpy_cache_core.backend import (
+    Claim,
+    Claiming,
+    Filling,
+    Missing,
+    NewerEnvelopeError,
+    Releasing,
+    check_amount,
+    check_key,
+    check_keys,
+    decisions,
+    mapped_errors,
+    negated,
+    signature_of,
+)
 from jinpy_cache_file import registry
-from jinpy_cache_file.fsck import CheckReport, Examination
 from jinpy_cache_file.config import FileCacheConfig
+from jinpy_cache_file.fsck import CheckReport, Examination
 from jinpy_cache_file.group_commit import GroupCommit
+from jinpy_cache_file.index import Index
 from jinpy_cache_file.layout import Space
 from jinpy_cache_file.ledger import Bounds
-from jinpy_cache_file.store import Store
-from jinpy_cache_file.index import Tree
 from jinpy_cache_file.maintenance import Counters
+from jinpy_cache_file.recent_keys import RecentKeys
+from jinpy_cache_file.store import Store
 from jinpy_cache_file.value_files import ValueFiles
-from jinpy_cache_file.recent_keys import Warmth
 
-D = TypeVar("D")
 T = TypeVar("T")
 
 _SMALL_TRANSACTION = 64 * 1024
@@ -93,17 +109,17 @@ class FileCacheBackend(BaseBackend):
             patience=settings.lock_timeout,
         )
         self._environment = environment
-        self._tree = Tree(
+        self._index = Index(
             Space(settings.namespace or settings.name),
             Bounds(settings.max_entries, settings.max_bytes),
             ValueFiles(environment.path, settings.file_extension, durable=durable),
             settings.inline_max_bytes,
         )
         self._store = Store(
-            environment, self._tree, clock=self._now, patience=settings.lock_timeout
+            environment, self._index, clock=self._now, patience=settings.lock_timeout
         )
         self._group = GroupCommit(self._store, settings.name)
-        self._warmth = Warmth()
+        self._recent_keys = RecentKeys()
         self._glance = self._store.glance
         self._decode = self._codec.decode
         # A serializer of the user's own may take its time: it never runs in the event loop.
@@ -119,7 +135,7 @@ class FileCacheBackend(BaseBackend):
     @property
     def counters(self) -> Counters:
         """What happened to entries behind their users' back, in this process."""
-        return self._tree.counters
+        return self._index.counters
 
     @property
     def set_aside(self) -> int:
@@ -143,7 +159,7 @@ class FileCacheBackend(BaseBackend):
         environment.lock.acquire(self._config.lock_timeout)
         try:
             with opened.begin() as txn:
-                return Examination(environment.path, self._tree.files).report(txn)
+                return Examination(environment.path, self._index.files).report(txn)
         finally:
             environment.lock.release()
 
@@ -157,10 +173,6 @@ class FileCacheBackend(BaseBackend):
         """
         self._opened()
         return self._store.reap() + self._store.sweep()
-
-    def __len__(self) -> int:
-        """How many entries the store holds for this cache, expired ones included."""
-        return self._opened()._store.ledger().entries
 
     def __repr__(self) -> str:
         state = " closed" if self._closed else ""
@@ -184,11 +196,11 @@ class FileCacheBackend(BaseBackend):
     def _update(self, key: str, decide: Decision[T]) -> T:
         return self._store.update(key, decide)
 
-    @reporting(CacheOperation.GET_OR_SET)
+    @mapped_errors(CacheOperation.GET_OR_SET)
     def _claim(self, key: str, claiming: Claiming) -> Claim:
         return self._opened()._store.update(key, claiming, whole=True)
 
-    @reporting(CacheOperation.GET_OR_SET)
+    @mapped_errors(CacheOperation.GET_OR_SET)
     def _settle(self, key: str, settling: Filling | Releasing) -> bool:
         return self._opened()._store.update(key, settling, whole=True)
 
@@ -198,12 +210,15 @@ class FileCacheBackend(BaseBackend):
     def _clear(self) -> None:
         self._store.clear()
 
+    def _count_entries(self) -> int:
+        return self._store.ledger().entries
+
     def _probe(self) -> bool:
         self._store.deadline("jinpy-cache:health")
         return self._environment.readonly is None
 
     def _evictions(self) -> int | None:
-        return self._tree.counters.evicted
+        return self._index.counters.evicted
 
     def _release(self) -> None:
         self._group.close()
@@ -228,59 +243,49 @@ class FileCacheBackend(BaseBackend):
 
     # -- Shorter ways through the operations that are used most ----------------------------------
 
-    @overload
-    def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    @signature_of(CacheInterface.get)
+    @mapped_errors(CacheOperation.GET)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Read a value: see `BaseBackend.get`.
 
         One lookup and no lock; a value above `inline_max_bytes` is read from its file.
         """
-        try:
+        payload = MISSING if self._closed else self._glance(key)
+        if payload is MISSING:
             key = check_key(key)
-            if self._closed:
-                raise self._closed_error()
-            payload = self._glance(key)
-            if payload is MISSING:
-                payload = self._store.read(key)
-            if payload is None:
-                return default
+            payload = self._opened()._store.read(key)
+        if payload is None:
+            return default
+        try:
             if type is None:
                 value = self._decode(key, payload)
             else:
                 value = self._codec.decode_as(key, payload, type)
         except NewerEnvelopeError:
             return default
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.GET, key)
         return default if value is MISSING else value
 
+    @mapped_errors(CacheOperation.SET)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value: see `BaseBackend.set`.
 
         One transaction; a value above `inline_max_bytes` is written to its file before it begins.
         """
-        try:
-            key = check_key(key)
-            payload = self._codec.encode(key, value)
-            seconds = self._default_seconds if ttl is None else self._seconds(ttl)
-            if self._closed:
-                raise self._closed_error()
-            self._store.store(key, payload, seconds)
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.SET, key)
+        key = check_key(key)
+        payload = self._codec.encode(key, value)
+        seconds = self._default_seconds if ttl is None else self._seconds(ttl)
+        if self._closed:
+            raise self._closed_error()
+        self._store.store(key, payload, seconds)
 
-    @reporting(CacheOperation.DELETE)
+    @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """Remove an entry: see `BaseBackend.delete`. Works on a full disk, too."""
         key = check_key(key)
         self._opened()
         return self._store.update(key, decisions.removing, removes=True)
 
-    @reporting(CacheOperation.POP)
+    @mapped_errors(CacheOperation.POP)
     def pop(self, key: str, default: object = None) -> Any:
         """Read and remove an entry: see `BaseBackend.pop`."""
         key = check_key(key)
@@ -305,13 +310,13 @@ class FileCacheBackend(BaseBackend):
 
         return decide
 
-    @reporting(CacheOperation.EXISTS)
+    @mapped_errors(CacheOperation.EXISTS)
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry: see `BaseBackend.exists`. No value is read."""
         key = check_key(key)
         return self._opened()._store.deadline(key) is not None
 
-    @reporting(CacheOperation.TTL)
+    @mapped_errors(CacheOperation.TTL)
     def ttl(self, key: str) -> float | None:
         """Tell how long an entry has left: see `BaseBackend.ttl`. No value is read."""
         key = check_key(key)
@@ -321,19 +326,17 @@ class FileCacheBackend(BaseBackend):
         left = deadline - self._now()
         return left if left > 0 else None
 
+    @mapped_errors(CacheOperation.INCR)
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Count up: see `BaseBackend.incr`. One transaction, exact across processes."""
-        try:
-            key = check_key(key)
-            amount = check_amount(amount)
-            seconds = self._default_seconds if ttl is None else self._seconds(ttl)
-            if self._closed:
-                raise self._closed_error()
-            return self._store.count(key, amount, seconds)
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.INCR, key)
+        key = check_key(key)
+        amount = check_amount(amount)
+        seconds = self._default_seconds if ttl is None else self._seconds(ttl)
+        if self._closed:
+            raise self._closed_error()
+        return self._store.count(key, amount, seconds)
 
-    @reporting(CacheOperation.GET_MANY)
+    @mapped_errors(CacheOperation.GET_MANY)
     def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
         """Read several values: see `BaseBackend.get_many`. All are of one instant."""
         wanted = check_keys(keys)
@@ -356,21 +359,15 @@ class FileCacheBackend(BaseBackend):
     def _remove_many(self, keys: list[str]) -> int:
         return self._store.remove_many(keys)
 
+    @mapped_errors(CacheOperation.SCAN)
     def _live_keys(self, prefix: str) -> Iterator[str]:
         # Every key of a scan was live a moment ago, so it is not looked up again.
-        try:
-            yield from self._store.scan(prefix)
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.SCAN, None)
+        yield from self._store.scan(prefix)
 
     # -- Asynchronous operations -----------------------------------------------------------------
 
-    @overload
-    async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
-    @overload
-    async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
-    @overload
-    async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
+    @signature_of(AsyncCacheInterface.aget)
+    @mapped_errors(CacheOperation.GET)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously.
 
@@ -379,12 +376,12 @@ class FileCacheBackend(BaseBackend):
         """
         if self._swift and not self._closed and isinstance(key, str):
             now = self._now()
-            if self._warmth.has(key, now):
+            if self._recent_keys.has(key, now):
                 value = self._warm(key, default, type)
                 if value is not MISSING:
                     return value
             found = await self._run(self._plain_get, key, default, type=type)
-            self._warmth.add(key, now)
+            self._recent_keys.add(key, now)
             return found
         return await self._run(self._plain_get, key, default, type=type)
 
@@ -407,69 +404,56 @@ class FileCacheBackend(BaseBackend):
             )
         except NewerEnvelopeError:
             return default
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.GET, key)
         return default if value is MISSING else value
 
+    @mapped_errors(CacheOperation.SET)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; concurrent ones share a commit."""
         if not self._swift:
             await super().aset(key, value, ttl)
             return
-        try:
-            key = check_key(key)
-            payload = self._codec.encode(key, value)
-            seconds = self._seconds(ttl)
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.SET, key)
+        key = check_key(key)
+        payload = self._codec.encode(key, value)
+        seconds = self._seconds(ttl)
         if len(payload) > self._config.inline_max_bytes:
             await self._run(self._store_payload, key, payload, seconds)
         else:
-            await self._change(CacheOperation.SET, key, decisions.storing(payload, seconds))
-        self._warmth.add(key, self._now())
+            await self._change(key, decisions.storing(payload, seconds))
+        self._recent_keys.add(key, self._now())
 
+    @mapped_errors(CacheOperation.ADD)
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; concurrent ones share a commit."""
         if not self._swift:
             return await super().aadd(key, value, ttl)
-        try:
-            key = check_key(key)
-            payload = self._codec.encode(key, value)
-            decide = decisions.adding(payload, self._seconds(ttl))
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.ADD, key)
-        return await self._change(CacheOperation.ADD, key, decide)
+        key = check_key(key)
+        payload = self._codec.encode(key, value)
+        return await self._change(key, decisions.adding(payload, self._seconds(ttl)))
 
+    @mapped_errors(CacheOperation.DELETE)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously; concurrent ones share a commit."""
-        return await self._change(CacheOperation.DELETE, key, decisions.removing, removes=True)
+        return await self._change(check_key(key), decisions.removing, removes=True)
 
+    @mapped_errors(CacheOperation.INCR)
     async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Same as `incr`, asynchronously; concurrent ones share a commit."""
-        try:
-            key = check_key(key)
-            decide = decisions.counting(check_amount(amount), self._seconds(ttl))
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.INCR, key)
-        return await self._change(CacheOperation.INCR, key, decide)
+        key = check_key(key)
+        decide = decisions.counting(check_amount(amount), self._seconds(ttl))
+        return await self._change(key, decide)
 
+    @mapped_errors(CacheOperation.DECR)
     async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Same as `decr`, asynchronously; concurrent ones share a commit."""
-        try:
-            key = check_key(key)
-            decide = decisions.counting(negated(amount), self._seconds(ttl))
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.DECR, key)
-        return await self._change(CacheOperation.DECR, key, decide)
+        key = check_key(key)
+        decide = decisions.counting(negated(amount), self._seconds(ttl))
+        return await self._change(key, decide)
 
+    @mapped_errors(CacheOperation.TOUCH)
     async def atouch(self, key: str, ttl: TTL) -> bool:
         """Same as `touch`, asynchronously; concurrent ones share a commit."""
-        try:
-            key = check_key(key)
-            decide = decisions.touching(self._seconds(ttl))
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.TOUCH, key)
-        return await self._change(CacheOperation.TOUCH, key, decide)
+        key = check_key(key)
+        return await self._change(key, decisions.touching(self._seconds(ttl)))
 
     async def acheck(self) -> CheckReport:
         """Same as `check`, asynchronously."""
@@ -480,25 +464,16 @@ class FileCacheBackend(BaseBackend):
         return await self._run(self.sweep)
 
     def _store_payload(self, key: str, payload: bytes, seconds: float) -> None:
-        try:
-            self._opened()._store.store(key, payload, seconds)
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.SET, key)
+        self._opened()._store.store(key, payload, seconds)
 
-    async def _change(
-        self, operation: CacheOperation, key: str, decide: Decision[T], *, removes: bool = False
-    ) -> T:
+    async def _change(self, key: str, decide: Decision[T], *, removes: bool = False) -> T:
         """Let a decision change one entry in the next shared commit."""
-        try:
-            key = check_key(key)
-            self._opened()
-            tree = self._tree
-            tree_key = tree.space.tree_key(key)
-            return await self._group.run(
-                lambda writing: tree.change(writing, key, tree_key, decide), removes=removes
-            )
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, operation, key)
+        self._opened()
+        index = self._index
+        tree_key = index.space.tree_key(key)
+        return await self._group.run(
+            lambda writing: index.change(writing, key, tree_key, decide), removes=removes
+        )
 
 
 def _is_full(directory: Path) -> bool:

@@ -7,10 +7,8 @@ from urllib.parse import SplitResult, unquote
 
 import attrs
 
-from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.enums import CacheBackendType
-from jinpy_cache_core.exceptions import CacheConfigurationError
-from jinpy_cache_core.settings.validation import duration, one_of, switch, whole_number
+from jinpy_cache_core import BaseCacheBackendConfig, CacheBackendType, CacheConfigurationError
+from jinpy_cache_core.settings import duration, one_of, switch, whole_number
 from jinpy_cache_file.directory import default_directory
 
 DEFAULT_MAX_BYTES = 1 << 30

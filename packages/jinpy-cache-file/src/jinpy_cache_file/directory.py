@@ -13,7 +13,7 @@ from typing import Final
 
 import platformdirs
 
-from jinpy_cache_core.exceptions import CacheBackendError, CacheConfigurationError
+from jinpy_cache_core import CacheBackendError, CacheConfigurationError
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600

@@ -18,14 +18,10 @@ from typing import Final
 
 import lmdb
 
-from jinpy_cache_core.exceptions import (
-    CacheBackendError,
-    CacheConfigurationError,
-    CacheTimeoutError,
-)
+from jinpy_cache_core import CacheBackendError, CacheConfigurationError, CacheTimeoutError
 from jinpy_cache_file import directory as directories
-from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
+from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.write_lock import WriteLock
 
 DATA_NAME: Final = "data.mdb"
@@ -53,7 +49,7 @@ DAMAGE: Final = (
 )
 """What LMDB says of a store whose pages make no sense."""
 
-_log = logging.getLogger("jinpy_cache_file")
+_log = logging.getLogger("jinpy_cache.file")
 
 
 class Environment:

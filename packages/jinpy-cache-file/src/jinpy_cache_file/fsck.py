@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import lmdb
 
-from jinpy_cache_file import preflight as inspection
+from jinpy_cache_file import preflight
 from jinpy_cache_file.directory import DIRECTORY_MODE, FILE_MODE
 from jinpy_cache_file.environment import DATA_NAME
 from jinpy_cache_file.layout import (
@@ -79,7 +79,7 @@ class Examination:
         Args:
             txn: A read transaction of the directory's environment.
         """
-        problem = inspection.problem_of(self._path / DATA_NAME, thorough=True)
+        problem = preflight.problem_of(self._path / DATA_NAME, thorough=True)
         if problem is not None:
             self._say(f"{DATA_NAME} is damaged: {problem}")
         with txn.cursor() as cursor:
@@ -191,7 +191,7 @@ class Examination:
                 self._say(f"the file {entry.name} belongs to no entry and to no live writer")
 
     def _modes(self) -> None:
-        for path, status in _tree(self._path):
+        for path, status in _index(self._path):
             mode = stat.S_IMODE(status.st_mode)
             limit = DIRECTORY_MODE if stat.S_ISDIR(status.st_mode) else FILE_MODE
             if mode & ~limit & 0o077:
@@ -210,7 +210,7 @@ def _under(items: dict[bytes, bytes], start: bytes, ledger: bytes | None) -> dic
     return {k: v for k, v in items.items() if k.startswith(start) and k != ledger}
 
 
-def _tree(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+def _index(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Everything of ours in the directory."""
     for name in ("data.mdb", "lock.mdb", "write.lock", "reserve", "values"):
         path = root / name

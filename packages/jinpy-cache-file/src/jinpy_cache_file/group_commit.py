@@ -17,7 +17,7 @@ import attrs
 import lmdb
 
 from jinpy_cache_file.store import Store
-from jinpy_cache_file.write_context import Writing
+from jinpy_cache_file.write_context import WriteContext
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Job:
         error: raised.
     """
 
-    work: Callable[[Writing], Any]
+    work: Callable[[WriteContext], Any]
     removes: bool
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
@@ -79,7 +79,7 @@ class GroupCommit:
         self._name = name
         self._state = _State()
 
-    async def run(self, work: Callable[[Writing], T], *, removes: bool = False) -> T:
+    async def run(self, work: Callable[[WriteContext], T], *, removes: bool = False) -> T:
         """Make a change in the next transaction and await its commit.
 
         When the awaiting task is cancelled, a change that is not in a transaction yet is not made.
@@ -148,7 +148,7 @@ class GroupCommit:
                     self._commit([job])
 
 
-def _do(writing: Writing, jobs: list[Job]) -> None:
+def _do(writing: WriteContext, jobs: list[Job]) -> None:
     for job in jobs:
         try:
             job.error = None

@@ -2,14 +2,14 @@
 
 Most writes are such: an overwrite by a value of the same size that lives as long or longer, and a
 counter that keeps its number of digits. They are the short ways of `Store.store` and `Store.count`,
-as pure functions; each returns `None` for what has to go the long way through `Tree.change`.
+as pure functions; each returns `None` for what has to go the long way through `Index.change`.
 """
 
 import math
 from typing import Final
 from zlib import crc32
 
-from jinpy_cache_core.entries.integer_text import parse_integer
+from jinpy_cache_core.backend import parse_integer
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     HEAD,

@@ -10,9 +10,8 @@ is.
 import math
 from typing import Final, TypeVar
 
-from jinpy_cache_core.entries.decisions import UNCHANGED, Decision, Record, counting, removing, storing
-from jinpy_cache_core.exceptions import CacheValueError
-from jinpy_cache_core.entries.slots import is_layered
+from jinpy_cache_core import UNCHANGED, CacheValueError, Decision, Record
+from jinpy_cache_core.backend import decisions, is_layered
 from jinpy_cache_file.in_place_updates import overwritten
 from jinpy_cache_file.layout import (
     FILE,
@@ -32,7 +31,7 @@ from jinpy_cache_file.layout import (
 from jinpy_cache_file.ledger import Bounds
 from jinpy_cache_file.maintenance import REAPED_AT_ONCE, Upkeep, items
 from jinpy_cache_file.value_files import Publication, ValueFiles
-from jinpy_cache_file.write_context import Writing
+from jinpy_cache_file.write_context import WriteContext
 
 T = TypeVar("T")
 
@@ -42,7 +41,7 @@ _LONGEST_NUMBER: Final = 20
 _REAP_EVERY: Final = 8
 
 
-class Tree(Upkeep):
+class Index(Upkeep):
     """One namespace's part of the tree; keeps nothing but the marks of use between transactions.
 
     Args:
@@ -62,7 +61,7 @@ class Tree(Upkeep):
 
     def change(
         self,
-        writing: Writing,
+        writing: WriteContext,
         key: str,
         tree_key: bytes,
         decide: Decision[T],
@@ -130,18 +129,20 @@ class Tree(Upkeep):
         return Record(stored[body_start(tree_key, stored) :], head[3])
 
     def store(
-        self, writing: Writing, key: str, tree_key: bytes, payload: bytes, seconds: float
+        self, writing: WriteContext, key: str, tree_key: bytes, payload: bytes, seconds: float
     ) -> None:
         """Store a payload of at most `inline_max_bytes`: `change` with `storing`."""
-        self.change(writing, key, tree_key, storing(payload, seconds))
+        self.change(writing, key, tree_key, decisions.storing(payload, seconds))
 
     def count(
-        self, writing: Writing, key: str, tree_key: bytes, amount: int, seconds: float
+        self, writing: WriteContext, key: str, tree_key: bytes, amount: int, seconds: float
     ) -> int:
         """Count up: `change` with `counting`."""
-        return self.change(writing, key, tree_key, counting(amount, seconds))
+        return self.change(writing, key, tree_key, decisions.counting(amount, seconds))
 
-    def store_all(self, writing: Writing, items: list[tuple[str, bytes]], seconds: float) -> None:
+    def store_all(
+        self, writing: WriteContext, items: list[tuple[str, bytes]], seconds: float
+    ) -> None:
         """Store several payloads, some of them perhaps large."""
         txn, now, tree_key_of = writing.txn, writing.now, self.space.tree_key
         for key, payload in items:
@@ -152,14 +153,16 @@ class Tree(Upkeep):
                 txn.put(tree_key, rewritten[0])
                 writing.written = True
             else:
-                self.change(writing, key, tree_key, storing(payload, seconds))
+                self.change(writing, key, tree_key, decisions.storing(payload, seconds))
 
-    def remove_all(self, writing: Writing, keys: list[str]) -> int:
+    def remove_all(self, writing: WriteContext, keys: list[str]) -> int:
         """Remove several entries and tell how many were live."""
         tree_key = self.space.tree_key
-        return sum(self.change(writing, key, tree_key(key), removing) for key in keys)
+        return sum(self.change(writing, key, tree_key(key), decisions.removing) for key in keys)
 
-    def remove_unsound(self, writing: Writing, key: str, tree_key: bytes, record: bytes) -> None:
+    def remove_unsound(
+        self, writing: WriteContext, key: str, tree_key: bytes, record: bytes
+    ) -> None:
         """Remove an entry that a read has found expired or damaged, if it is still the same."""
         stored = writing.txn.get(tree_key)
         if stored is None or stored[1:] != record[1:]:
@@ -174,7 +177,7 @@ class Tree(Upkeep):
         else:
             self.counters.expired += 1
 
-    def clear(self, writing: Writing, limit: int, most: int) -> int:
+    def clear(self, writing: WriteContext, limit: int, most: int) -> int:
         """Remove the oldest entries that are older than a sequence number; how many were found."""
         txn = writing.txn
         found = items(txn, self.space.order, self.space.order_key(limit), most)
@@ -204,7 +207,7 @@ class Tree(Upkeep):
             raise CacheValueError(message)
 
     def _insert(
-        self, writing: Writing, tree_key: bytes, kind: int, body: bytes, deadline: float
+        self, writing: WriteContext, tree_key: bytes, kind: int, body: bytes, deadline: float
     ) -> None:
         txn = writing.txn
         self._insertions += 1
@@ -230,7 +233,7 @@ class Tree(Upkeep):
 
     def _overwrite(
         self,
-        writing: Writing,
+        writing: WriteContext,
         tree_key: bytes,
         stored: bytes,
         head: Head,

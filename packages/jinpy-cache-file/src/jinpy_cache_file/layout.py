@@ -46,7 +46,7 @@ IN_FILE: Final = 0x11
 """The kind of a record that holds a `Reference`."""
 
 LAYERED: Final = 0x02
-"""Set in the kind of a record whose payload has the layers of `jinpy_cache_core.entries.slots`.
+"""Set in the kind of a record whose payload has the layers of `jinpy_cache_core.entries.state`.
 
 Such a record holds a lease, or a value that may be stale before it expires, so that no short way
 may take its payload for a value.

@@ -32,7 +32,7 @@ from jinpy_cache_file.layout import (
     unpack_head,
 )
 from jinpy_cache_file.ledger import Bounds, Ledger
-from jinpy_cache_file.write_context import Writing
+from jinpy_cache_file.write_context import WriteContext
 
 REAPED_AT_ONCE: Final = 32
 """Items of the expiry index that one insertion deals with at most."""
@@ -77,7 +77,7 @@ class Upkeep:
         self.noting = False
         self._marks: dict[bytes, None] = {}
 
-    def ledger(self, writing: Writing) -> Ledger:
+    def ledger(self, writing: WriteContext) -> Ledger:
         """The ledger, read once in a transaction; counted anew if it is damaged."""
         if writing.ledger is None:
             stored = writing.txn.get(self.space.ledger)
@@ -92,7 +92,7 @@ class Upkeep:
         if len(self._marks) < _MARKS_KEPT:
             self._marks[tree_key] = None
 
-    def remove(self, writing: Writing, tree_key: bytes, stored: bytes, head: Head) -> None:
+    def remove(self, writing: WriteContext, tree_key: bytes, stored: bytes, head: Head) -> None:
         """Remove a sound entry with everything that refers to it."""
         _used, _checksum, kind, _deadline, indexed, sequence = head
         txn = writing.txn
@@ -110,7 +110,7 @@ class Upkeep:
             ledger.file_bytes -= reference.size
         writing.written = True
 
-    def reap(self, writing: Writing, most: int, keep: bytes = b"") -> int:
+    def reap(self, writing: WriteContext, most: int, keep: bytes = b"") -> int:
         """Remove what is due along the expiry index.
 
         Args:
@@ -140,7 +140,9 @@ class Upkeep:
                 self.counters.expired += 1
         return len(due)
 
-    def evict(self, writing: Writing, ledger: Ledger, target: Bounds, keep: bytes = b"") -> None:
+    def evict(
+        self, writing: WriteContext, ledger: Ledger, target: Bounds, keep: bytes = b""
+    ) -> None:
         """Move the hand until a target is met, at most twice around.
 
         Args:
@@ -164,7 +166,7 @@ class Upkeep:
                 if tree_key != keep:
                     self._judge(writing, order_key, tree_key)
 
-    def rebuild(self, writing: Writing, without: bytes = b"") -> Ledger:
+    def rebuild(self, writing: WriteContext, without: bytes = b"") -> Ledger:
         """Drop damaged records, and make indexes and ledger anew from the sound ones.
 
         Args:
@@ -190,7 +192,7 @@ class Upkeep:
         writing.written = True
         return ledger
 
-    def keep_bounds(self, writing: Writing, ledger: Ledger, keep: bytes) -> None:
+    def keep_bounds(self, writing: WriteContext, ledger: Ledger, keep: bytes) -> None:
         """Reap and evict until the bounds are kept, and write down a mark of use.
 
         Args:
@@ -209,12 +211,12 @@ class Upkeep:
         if self._marks:
             self._write_mark(writing)
 
-    def forget(self, writing: Writing, reference: Reference) -> None:
+    def forget(self, writing: WriteContext, reference: Reference) -> None:
         """Let a value file go once the transaction is committed."""
         writing.txn.delete(FILE + reference.digest)
         writing.doomed += (reference,)
 
-    def _write_mark(self, writing: Writing) -> None:
+    def _write_mark(self, writing: WriteContext) -> None:
         try:
             tree_key, _ = self._marks.popitem()
         except KeyError:
@@ -223,7 +225,7 @@ class Upkeep:
         if stored and not stored[0]:
             writing.txn.put(tree_key, b"\x01" + stored[1:])
 
-    def _judge(self, writing: Writing, order_key: bytes, tree_key: bytes) -> None:
+    def _judge(self, writing: WriteContext, order_key: bytes, tree_key: bytes) -> None:
         """Evict what the hand points to, unless it was used since the hand came by last."""
         stored = writing.txn.get(tree_key)
         head = None if stored is None else unpack_head(tree_key, stored)
@@ -238,7 +240,9 @@ class Upkeep:
         self.remove(writing, tree_key, stored, head)
         self.counters.evicted += 1
 
-    def _index_anew(self, writing: Writing, tree_key: bytes, stored: bytes, head: Head) -> None:
+    def _index_anew(
+        self, writing: WriteContext, tree_key: bytes, stored: bytes, head: Head
+    ) -> None:
         """Move an entry that lives longer than the index said to where it belongs."""
         used, _checksum, kind, deadline, indexed, sequence = head
         txn = writing.txn
@@ -249,7 +253,7 @@ class Upkeep:
         txn.put(tree_key, record)
 
     def _count_in(
-        self, writing: Writing, ledger: Ledger, tree_key: bytes, stored: bytes, head: Head
+        self, writing: WriteContext, ledger: Ledger, tree_key: bytes, stored: bytes, head: Head
     ) -> None:
         """Give an entry a new place in the order, the expiry index and the ledger."""
         used, _checksum, kind, deadline, _indexed, _sequence = head

@@ -6,7 +6,7 @@ _GENERATION: Final = 8192
 _SECONDS: Final = 2.0
 
 
-class Warmth:
+class RecentKeys:
     """Remembers keys whose pages are in memory, in two generations; never more than 16,384.
 
     A key is warm for two to four seconds after it was read or written: that long the operating

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from jinpy_cache_core.exceptions import CacheBackendError
+from jinpy_cache_core import CacheBackendError
 from jinpy_cache_file import directory as directories
 from jinpy_cache_file.environment import Environment
 

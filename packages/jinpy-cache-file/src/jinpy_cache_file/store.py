@@ -17,12 +17,11 @@ from zlib import crc32
 
 import lmdb
 
-from jinpy_cache_core.clock import Clock
-from jinpy_cache_core.entries.decisions import Decision, Record, live, storing
-from jinpy_cache_core.exceptions import CacheException
-from jinpy_cache_core.sentinels import MISSING, Missing
+from jinpy_cache_core import MISSING, CacheException, Clock, Decision, Record
+from jinpy_cache_core.backend import Missing, decisions, live
 from jinpy_cache_file.environment import Environment
 from jinpy_cache_file.in_place_updates import counted, overwritten
+from jinpy_cache_file.index import Index
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
     FILE,
@@ -37,9 +36,8 @@ from jinpy_cache_file.layout import (
     is_in_file,
     reference_of,
 )
-from jinpy_cache_file.transactions import Transactions
-from jinpy_cache_file.index import Tree
 from jinpy_cache_file.maintenance import items
+from jinpy_cache_file.transactions import Transactions
 from jinpy_cache_file.value_files import Publication
 
 T = TypeVar("T")
@@ -56,16 +54,16 @@ class Store(Transactions):
 
     Args:
         environment: The directory's environment.
-        tree: The namespace's part of the tree.
+        index: The namespace's part of the tree.
         clock: Unix time in seconds.
         patience: Seconds to wait for the write lock.
     """
 
     def __init__(
-        self, environment: Environment, tree: Tree, *, clock: Clock, patience: float
+        self, environment: Environment, index: Index, *, clock: Clock, patience: float
     ) -> None:
-        super().__init__(environment, tree, clock=clock, patience=patience)
-        self._start = tree.space.entries
+        super().__init__(environment, index, clock=clock, patience=patience)
+        self._start = index.space.entries
 
     # -- Reading ---------------------------------------------------------------------------------
 
@@ -73,10 +71,13 @@ class Store(Transactions):
         """Read an inline payload, in one lookup and without any side effect on the store.
 
         Returns:
-            The payload; `None` for no entry; `MISSING` if `read` must have a closer look.
+            The payload; `None` for no entry; `MISSING` if the key may be none, or `read` must have
+            a closer look.
         """
-        tree_key = self._start + key.encode()
+        if type(key) is not str or not key:
+            return MISSING
         try:
+            tree_key = self._start + key.encode()
             record = self.environment.lmdb.begin().get(tree_key)  # type: ignore[union-attr]
             now = self._now()
             if not self._looked <= now < self._look_again:
@@ -84,7 +85,7 @@ class Store(Transactions):
             if record is None:
                 return None if len(tree_key) <= MAX_TREE_KEY else MISSING
             used, checksum, kind, deadline = LOOK.unpack_from(record)
-        except (lmdb.Error, AttributeError, struct.error):
+        except (lmdb.Error, AttributeError, UnicodeEncodeError, struct.error):
             return MISSING
         if (
             kind != INLINE
@@ -92,8 +93,8 @@ class Store(Transactions):
             or checksum != crc32(record[CHECKED_FROM:], crc32(tree_key))
         ):
             return MISSING
-        if not used and self.tree.noting:
-            self.tree.note(tree_key)
+        if not used and self.index.noting:
+            self.index.note(tree_key)
         return record[HEAD_SIZE:]
 
     def read(self, key: str) -> bytes | None:
@@ -119,16 +120,16 @@ class Store(Transactions):
             record = self.reading(lambda txn: txn.get(tree_key))
             if record is None:
                 return None
-            head = self.tree.sound(key, tree_key, record)
+            head = self.index.sound(key, tree_key, record)
             if head is None or not self._now() < head[3]:
                 self._drop(key, tree_key, record)
                 return None
             body = record[body_start(tree_key, record) :]
-            if not head[0] and self.tree.noting:
-                self.tree.note(tree_key)
+            if not head[0] and self.index.noting:
+                self.index.note(tree_key)
             if not is_in_file(head[2]):
                 return Record(body, head[3])
-            payload = self.tree.files.read(tree_key, reference_of(tree_key, record))
+            payload = self.index.files.read(tree_key, reference_of(tree_key, record))
             if payload is not None:
                 return Record(payload, head[3])
             # The file may be gone because the entry has been overwritten since it was read.
@@ -143,7 +144,7 @@ class Store(Transactions):
         record = self.reading(lambda txn: txn.get(tree_key))
         if record is None:
             return None
-        head = self.tree.sound(key, tree_key, record)
+        head = self.index.sound(key, tree_key, record)
         if head is None or not self._now() < head[3]:
             self._drop(key, tree_key, record)
             return None
@@ -166,8 +167,8 @@ class Store(Transactions):
                     and now < deadline
                     and checksum == crc32(record[CHECKED_FROM:], crc32(tree_key))
                 ):
-                    if not used and self.tree.noting:
-                        self.tree.note(tree_key)
+                    if not used and self.index.noting:
+                        self.index.note(tree_key)
                     payloads.append(record[HEAD_SIZE:])
                     continue
             elif record is None and len(tree_key) <= MAX_TREE_KEY:
@@ -212,42 +213,42 @@ class Store(Transactions):
             removes: Whether it must go through on a full disk.
             whole: Whether the decision must see the payload of a value in a file.
         """
-        change = partial(self.tree.change, whole=True) if whole else self.tree.change
+        change = partial(self.index.change, whole=True) if whole else self.index.change
         result: T = self.writing(change, key, self.space.tree_key(key), decide, removes=removes)
         return result
 
     def count(self, key: str, amount: int, seconds: float) -> int:
         """Count up, in one transaction."""
         tree_key = self.space.tree_key(key)
-        return self.transact(self.tree.count, (key, tree_key, amount, seconds), counted)
+        return self.transact(self.index.count, (key, tree_key, amount, seconds), counted)
 
     def store(self, key: str, payload: bytes, seconds: float) -> None:
         """Store a payload for some seconds; zero removes. A large one is written out first."""
         tree_key = self.space.tree_key(key)
-        if len(payload) <= self.tree.inline_max or not seconds:
-            self.transact(self.tree.store, (key, tree_key, payload, seconds), overwritten)
+        if len(payload) <= self.index.inline_max or not seconds:
+            self.transact(self.index.store, (key, tree_key, payload, seconds), overwritten)
             return
-        self.tree.check_size(len(payload))
-        with Published(self.tree.files.publish(tree_key, payload)) as published:
-            decide = storing(payload, seconds)
-            self.writing(self.tree.change, key, tree_key, decide, published.file)
+        self.index.check_size(len(payload))
+        with Published(self.index.files.publish(tree_key, payload)) as published:
+            decide = decisions.storing(payload, seconds)
+            self.writing(self.index.change, key, tree_key, decide, published.file)
             published.committed = True
 
     def store_many(self, payloads: dict[str, bytes], seconds: float) -> None:
         """Store several payloads, a thousand in a transaction."""
         for payload in payloads.values():
-            if len(payload) > self.tree.inline_max:
-                self.tree.check_size(len(payload))
+            if len(payload) > self.index.inline_max:
+                self.index.check_size(len(payload))
         rest = iter(payloads.items())
         while chunk := list(islice(rest, _CHUNK)):
-            self.writing(self.tree.store_all, chunk, seconds)
+            self.writing(self.index.store_all, chunk, seconds)
 
     def remove_many(self, keys: Iterable[str]) -> int:
         """Remove several entries and tell how many were live."""
         removed = 0
         rest = iter(keys)
         while chunk := list(islice(rest, _CHUNK)):
-            removed += self.writing(self.tree.remove_all, chunk, removes=True)
+            removed += self.writing(self.index.remove_all, chunk, removes=True)
         return removed
 
     def clear(self) -> None:
@@ -256,7 +257,7 @@ class Store(Transactions):
         size = _CHUNK
         while True:
             try:
-                if not self.writing(self.tree.clear, limit, size, removes=True):
+                if not self.writing(self.index.clear, limit, size, removes=True):
                     return
             except lmdb.Error as error:
                 # A full disk has room for small transactions: they reuse what they free.
@@ -267,14 +268,14 @@ class Store(Transactions):
     def reap(self) -> int:
         """Remove everything that has expired."""
         removed = 0
-        while count := self.writing(self.tree.reap, _CHUNK, removes=True):
+        while count := self.writing(self.index.reap, _CHUNK, removes=True):
             removed += count
         return removed
 
     def sweep(self) -> int:
         """Remove the files of writers that died."""
-        swept = self.tree.files.sweep(self._is_referenced)
-        self.tree.counters.swept += swept
+        swept = self.index.files.sweep(self._is_referenced)
+        self.index.counters.swept += swept
         return swept
 
     # -- What goes wrong -------------------------------------------------------------------------
@@ -287,7 +288,7 @@ class Store(Transactions):
         lock.release()
 
         try:
-            self.writing(self.tree.remove_unsound, key, tree_key, record)
+            self.writing(self.index.remove_unsound, key, tree_key, record)
         except (lmdb.Error, OSError, CacheException):
             return  # it reads as a miss all the same
 

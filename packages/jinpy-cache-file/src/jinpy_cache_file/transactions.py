@@ -18,12 +18,12 @@ from typing import Any, Final, TypeVar
 
 import lmdb
 
-from jinpy_cache_core.clock import Clock
+from jinpy_cache_core import Clock
 from jinpy_cache_file.environment import DAMAGE, Environment
+from jinpy_cache_file.index import Index
 from jinpy_cache_file.ledger import Bounds, Ledger
-from jinpy_cache_file.index import Tree
+from jinpy_cache_file.write_context import WriteContext
 from jinpy_cache_file.write_lock import LockClosedError
-from jinpy_cache_file.write_context import Writing
 
 T = TypeVar("T")
 
@@ -44,17 +44,17 @@ class Transactions:
 
     Args:
         environment: The directory's environment.
-        tree: The namespace's part of the tree.
+        index: The namespace's part of the tree.
         clock: Unix time in seconds.
         patience: Seconds to wait for the write lock.
     """
 
     def __init__(
-        self, environment: Environment, tree: Tree, *, clock: Clock, patience: float
+        self, environment: Environment, index: Index, *, clock: Clock, patience: float
     ) -> None:
         self.environment = environment
-        self.tree = tree
-        self.space = tree.space
+        self.index = index
+        self.space = index.space
         self._now = clock
         self._patience = patience
         self._looked = self._look_again = -math.inf
@@ -75,7 +75,7 @@ class Transactions:
         """Do something in a write transaction, again if it is cut short.
 
         Args:
-            work: Changes the tree through the `Writing` that it gets before
+            work: Changes the tree through the `WriteContext` that it gets before
             args: its other arguments. What it does not mark as `written` is not committed.
             removes: Whether it may spend the reserve of a full disk.
 
@@ -155,11 +155,11 @@ class Transactions:
                 except BaseException:
                     _abort(txn)
                     raise
-            return self._finish(Writing(txn, now), work, args)
+            return self._finish(WriteContext(txn, now), work, args)
         finally:
             lock.release()
 
-    def _finish(self, writing: Writing, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+    def _finish(self, writing: WriteContext, work: Callable[..., T], args: tuple[Any, ...]) -> T:
         """Work in a transaction that has begun, and end it."""
         try:
             result = work(writing, *args)
@@ -180,14 +180,14 @@ class Transactions:
         for reference in writing.doomed:
             # What cannot be removed now, a sweep will find.
             with contextlib.suppress(OSError):
-                self.tree.files.remove(reference)
+                self.index.files.remove(reference)
         return result
 
     def ledger(self) -> Ledger:
         """What the namespace holds right now; a damaged ledger is counted anew."""
         stored = self.reading(lambda txn: txn.get(self.space.ledger))
         ledger = Ledger() if stored is None else Ledger.unpack(stored)
-        return self.writing(self.tree.ledger) if ledger is None else ledger
+        return self.writing(self.index.ledger) if ledger is None else ledger
 
     # -- What goes wrong ---------------------------------------------------------------------
 
@@ -213,7 +213,7 @@ class Transactions:
             environment.reopen(opened)
         ledger = self._stored_ledger(environment.current())
         if ledger is not None:
-            self.tree.noting = self.tree.bounds.near(ledger)
+            self.index.noting = self.index.bounds.near(ledger)
         if self._reserve_spent:
             environment.keep_reserve()
             self._reserve_spent = False
@@ -273,9 +273,9 @@ class Transactions:
             evicted += step
             step *= 2
 
-    def _evicted(self, writing: Writing, count: int) -> int:
-        ledger = self.tree.ledger(writing)
-        self.tree.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
+    def _evicted(self, writing: WriteContext, count: int) -> int:
+        ledger = self.index.ledger(writing)
+        self.index.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
         writing.written = True
         return ledger.entries
 

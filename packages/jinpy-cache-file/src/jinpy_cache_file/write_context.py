@@ -7,7 +7,7 @@ from jinpy_cache_file.ledger import Ledger
 from jinpy_cache_file.value_files import Publication
 
 
-class Writing:
+class WriteContext:
     """One write transaction: what it has read once, and what must follow its end.
 
     Attributes:

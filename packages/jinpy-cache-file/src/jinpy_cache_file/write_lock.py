@@ -19,7 +19,7 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import Final
 
-from jinpy_cache_core.exceptions import CacheTimeoutError
+from jinpy_cache_core import CacheTimeoutError
 from jinpy_cache_file.directory import open_own, open_regular
 
 LOCK_NAME: Final = "write.lock"

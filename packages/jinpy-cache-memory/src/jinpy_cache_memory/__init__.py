@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from jinpy_cache_memory.backend import MemoryCacheBackend
 from jinpy_cache_memory._compiled import compiled
-from jinpy_cache_memory.listeners import EvictionCause, EvictionListener, Weigher
+from jinpy_cache_memory.backend import MemoryCacheBackend
 from jinpy_cache_memory.config import MemoryCacheConfig
+from jinpy_cache_memory.listeners import EvictionCause, EvictionListener, Weigher
 
 __all__ = [
     "EvictionCause",

@@ -4,13 +4,11 @@ from typing import Any, ClassVar
 
 import attrs
 
-from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.enums import CacheBackendType
-from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core import BaseCacheBackendConfig, CacheBackendType, CacheConfigurationError
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_core.settings.validation import one_of, whole_number
-from jinpy_cache_memory.listeners import EvictionListener, Weigher
+from jinpy_cache_core.settings import one_of, whole_number
 from jinpy_cache_memory.eviction.names import DEFAULT_POLICY, POLICIES
+from jinpy_cache_memory.listeners import EvictionListener, Weigher
 
 
 def _callable(_instance: Any, attribute: "attrs.Attribute[Any]", value: object) -> None:

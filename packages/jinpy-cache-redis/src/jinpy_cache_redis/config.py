@@ -8,11 +8,12 @@ from urllib.parse import SplitResult
 import attrs
 
 from jinpy_cache_core import BaseCacheBackendConfig, CacheConfigurationError, Secret
-from jinpy_cache_core.settings.structuring import Problems, structure_fields
-from jinpy_cache_core.settings.validation import (
+from jinpy_cache_core.settings import (
+    Problems,
     duration,
     one_of,
     optional_namespace,
+    structure_fields,
     switch,
     to_secret,
     whole_number,

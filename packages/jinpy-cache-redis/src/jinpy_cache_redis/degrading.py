@@ -5,7 +5,7 @@ Consulted only in the branch where an error was caught, so that neither policy c
 
 import logging
 import threading
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from jinpy_cache_core import (
     CacheBackendError,
@@ -14,50 +14,45 @@ from jinpy_cache_core import (
     CacheTimeoutError,
 )
 
-T = TypeVar("T")
-
-LOGGER = logging.getLogger("jinpy_cache_redis")
+LOGGER = logging.getLogger("jinpy_cache.redis")
 
 DEGRADABLE = (CacheConnectionError, CacheTimeoutError, CacheBackendError)
 """Errors of the server; those of the caller and of stored values are never hidden."""
 
-REFUSES: Any = object()
-"""Stands for the answer of an operation that has none to give but the error."""
-
 
 class ErrorPolicy(Protocol):
-    """Decides between an error and a substitute."""
+    """Decides whether an operation may go on without the server."""
 
     degraded: int
-    """How many operations were answered by a substitute."""
+    """How many operations went on without it."""
 
-    def answer(self, error: CacheException, substitute: T) -> T:
-        """The substitute, or the error, raised."""
+    def goes_without(self, error: CacheException) -> bool:
+        """Whether the operation answers its substitute after this error."""
         raise NotImplementedError
 
 
-class Raising:
+class RaiseOnError:
     """`on_error="raise"`."""
 
     degraded = 0
 
-    def answer(self, error: CacheException, substitute: T) -> T:
+    def goes_without(self, error: CacheException) -> bool:
         """See `ErrorPolicy`."""
-        raise error
+        return False
 
 
-class Missing:
+class MissOnError:
     """`on_error="miss"`: reads are misses, writes do nothing; both are counted and logged."""
 
     def __init__(self) -> None:
         self.degraded = 0
         self._lock = threading.Lock()
 
-    def answer(self, error: CacheException, substitute: T) -> T:
+    def goes_without(self, error: CacheException) -> bool:
         """See `ErrorPolicy`."""
-        if substitute is REFUSES or not isinstance(error, DEGRADABLE):
-            raise error
+        if not isinstance(error, DEGRADABLE):
+            return False
         with self._lock:
             self.degraded += 1
         LOGGER.warning("The cache went without Redis: %s", error)
-        return substitute
+        return True

@@ -1,36 +1,55 @@
-"""The contract suite: whoever writes a backend subclasses `BackendContract` and runs pytest.
+"""What tests of caches are made of: the contract suite, and a clock that tests move.
 
-Needs pytest and hypothesis: `pip install 'jinpy-cache-core[testing]'`.
+Whoever writes a backend subclasses `BackendContract` and runs pytest. `FakeClock` needs neither
+pytest nor hypothesis: what does is imported when it is first named.
 """
 
-try:
-    import hypothesis as _hypothesis
-    import pytest as _pytest
-except ImportError as error:
-    message = (
-        f"jinpy_cache_testing needs {error.name}: pip install 'jinpy-cache-core[testing]'"
-    )
-    raise ImportError(message, name=error.name) from error
+import importlib
+from typing import TYPE_CHECKING, Any
 
-del _hypothesis
-_pytest.register_assert_rewrite(
-    "jinpy_cache_testing.suite",
-    "jinpy_cache_testing.stateful",
-    "jinpy_cache_testing.threads",
-)
+from jinpy_cache_testing.clock import FakeClock
 
-from jinpy_cache_testing.clock import FakeClock  # noqa: E402
-from jinpy_cache_testing.contract import BackendContract, LockstepContract  # noqa: E402
-from jinpy_cache_testing.sync_view import Awaited, Half  # noqa: E402
-from jinpy_cache_testing.threads import bounded, restless, together  # noqa: E402
+if TYPE_CHECKING:
+    from jinpy_cache_testing.contract import BackendContract, StatefulContract
+    from jinpy_cache_testing.sync_view import Half, SyncView
+    from jinpy_cache_testing.threads import bounded, restless, together
 
 __all__ = [
-    "Awaited",
     "BackendContract",
     "FakeClock",
     "Half",
-    "LockstepContract",
+    "StatefulContract",
+    "SyncView",
     "bounded",
     "restless",
     "together",
 ]
+
+_MODULES = {
+    "BackendContract": "contract",
+    "Half": "sync_view",
+    "StatefulContract": "contract",
+    "SyncView": "sync_view",
+    "bounded": "threads",
+    "restless": "threads",
+    "together": "threads",
+}
+
+_ASSERTING = ("suite", "stateful", "threads")
+"""What pytest explains failed assertions of."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("jinpy-cache-testing")
+    if name not in _MODULES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    import pytest
+
+    pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _ASSERTING))
+    found = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = found
+    return found

@@ -1,37 +1,37 @@
 """The one class that a backend's tests subclass."""
 
-from jinpy_cache_testing.suite.bulk import BulkRows
-from jinpy_cache_testing.suite.concurrency import ConcurrencyRows
-from jinpy_cache_testing.suite.counters import CounterRows
-from jinpy_cache_testing.suite.damage import DamageRows
-from jinpy_cache_testing.suite.entries import EntryRows
-from jinpy_cache_testing.suite.invalidation import InvalidationRows
-from jinpy_cache_testing.suite.keys import KeyRows, NamespaceRows
-from jinpy_cache_testing.suite.lifecycle import LifecycleRows
-from jinpy_cache_testing.suite.lifetimes import LifetimeRows
-from jinpy_cache_testing.suite.loading import LoadingRows
-from jinpy_cache_testing.suite.stateful import LockstepRows
-from jinpy_cache_testing.suite.resilience import ResilienceRows
-from jinpy_cache_testing.suite.scanning import ScanRows
-from jinpy_cache_testing.suite.values import ValueRows
+from jinpy_cache_testing.suite.bulk import BulkSuite
+from jinpy_cache_testing.suite.concurrency import ConcurrencySuite
+from jinpy_cache_testing.suite.counters import CounterSuite
+from jinpy_cache_testing.suite.damage import DamageSuite
+from jinpy_cache_testing.suite.entries import EntrySuite
+from jinpy_cache_testing.suite.invalidation import InvalidationSuite
+from jinpy_cache_testing.suite.keys import KeySuite, NamespaceSuite
+from jinpy_cache_testing.suite.lifecycle import LifecycleSuite
+from jinpy_cache_testing.suite.lifetimes import LifetimeSuite
+from jinpy_cache_testing.suite.loading import LoadingSuite
+from jinpy_cache_testing.suite.resilience import ResilienceSuite
+from jinpy_cache_testing.suite.scanning import ScanSuite
+from jinpy_cache_testing.suite.stateful import StatefulSuite
+from jinpy_cache_testing.suite.values import ValueSuite
 
 
 class BackendContract(
-    EntryRows,
-    ScanRows,
-    KeyRows,
-    NamespaceRows,
-    BulkRows,
-    LifetimeRows,
-    CounterRows,
-    ValueRows,
-    DamageRows,
-    LifecycleRows,
-    ConcurrencyRows,
-    LoadingRows,
-    InvalidationRows,
-    ResilienceRows,
-    LockstepRows,
+    EntrySuite,
+    ScanSuite,
+    KeySuite,
+    NamespaceSuite,
+    BulkSuite,
+    LifetimeSuite,
+    CounterSuite,
+    ValueSuite,
+    DamageSuite,
+    LifecycleSuite,
+    ConcurrencySuite,
+    LoadingSuite,
+    InvalidationSuite,
+    ResilienceSuite,
+    StatefulSuite,
 ):
     """Everything that the contract asks of a backend, as tests.
 
@@ -53,5 +53,5 @@ class BackendContract(
     """
 
 
-class LockstepContract(LockstepRows):
+class StatefulContract(StatefulSuite):
     """Only the random sequences of operations, for a run of minutes: give it many `examples`."""

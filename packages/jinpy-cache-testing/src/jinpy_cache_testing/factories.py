@@ -57,6 +57,6 @@ def wait_for_followers(backend: BaseBackend, count: int) -> None:
         AssertionError: They never did.
     """
     until = time.monotonic() + PATIENCE
-    while backend._plans.flights.followers() < count:
+    while backend._loading.flights.followers() < count:
         assert time.monotonic() < until, f"{count} callers were to wait, and did not"
         time.sleep(0.001)

@@ -14,12 +14,12 @@ from uuid import uuid4
 import pytest
 
 from jinpy_cache_core.backend.base import BaseBackend
-from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.entries.records import Change, Record
+from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.serializers import SerializerSpec
 from jinpy_cache_testing import samples
 from jinpy_cache_testing.clock import FakeClock
-from jinpy_cache_testing.sync_view import Awaited, Half, new_runner
+from jinpy_cache_testing.sync_view import Half, SyncView, new_runner
 from jinpy_cache_testing.threads import bounded
 
 SECRET = "a secret of the contract suite, long enough for every check of its length"  # noqa: S105
@@ -121,7 +121,7 @@ class Harness:
             yield backend
         else:
             with new_runner() as runner:
-                yield Awaited(backend, runner)
+                yield SyncView(backend, runner)
 
     @contextmanager
     def loop(self, backend: BaseBackend) -> Generator[Callable[[Coroutine[Any, Any, Any]], Any]]:
@@ -132,7 +132,7 @@ class Harness:
                 return await coroutine
 
         with self.in_half("async", backend) as cache:
-            runner = cast("Awaited", cache)
+            runner = cast("SyncView", cache)
             yield lambda coroutine: runner.run(within(coroutine))
 
     # -- What the rows use ------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import attrs
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.configuration.factory import CacheBackendFactory
-from jinpy_cache_core.loading.flights import aloft
+from jinpy_cache_core.loading.flights import current_flights
 
 PATIENCE = 60.0
 """Seconds after which a process that should have ended counts as hanging."""
@@ -114,11 +114,11 @@ class Notes:
 
 def _computing(notes: Notes) -> None:
     """Note the generation that the running factory computes for."""
-    notes.add(f"computed {aloft.get()[-1][1].token.hex()}")
+    notes.add(f"computed {current_flights.get()[-1][1].token.hex()}")
 
 
 def _once(backend: BaseBackend, folder: Path, notes: Notes) -> None:
-    pause = backend._plans.pause
+    pause = backend._loading.pause
     noted: list[bool] = []
 
     def noting(seconds: float) -> None:
@@ -134,7 +134,7 @@ def _once(backend: BaseBackend, folder: Path, notes: Notes) -> None:
             time.sleep(0.005)
         return f"by {os.getpid()}"
 
-    backend._plans.pause = noting
+    backend._loading.pause = noting
     notes.add(f"result {backend.get_or_set('key', compute, lock_timeout=PATIENCE)}")
 
 

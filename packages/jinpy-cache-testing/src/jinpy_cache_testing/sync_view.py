@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeAlias, TypeVar
 
-from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 
 T = TypeVar("T")
 
@@ -13,7 +13,7 @@ Half: TypeAlias = Literal["sync", "async"]
 """Which methods of a backend a test drives: `get` and its kin, or `aget` and its kin."""
 
 
-class Awaited(CacheInterface):
+class SyncView(CacheInterface):
     """The asynchronous half of a cache, worn as the synchronous interface.
 
     Each call runs the `a`-prefixed twin to its end on one event loop, that of `runner`; so code

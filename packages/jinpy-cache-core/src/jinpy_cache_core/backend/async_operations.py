@@ -6,13 +6,13 @@ A backend whose store speaks async overrides them.
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar, cast
 
+from jinpy_cache_core.backend.operations import Operations
+from jinpy_cache_core.backend.threads import Workers
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.declarations import declared_by
-from jinpy_cache_core.interfaces import AsyncCacheInterface
-from jinpy_cache_core.backend.operations import Operations
+from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.ttl import TTL
-from jinpy_cache_core.backend.threads import Workers
+from jinpy_cache_core.interfaces import AsyncCacheInterface
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,7 +27,7 @@ class AsyncOperations(Operations, AsyncCacheInterface):
         super().__init__(config, clock=clock)
         self._workers = Workers(self.name)
 
-    @declared_by(AsyncCacheInterface.aget)
+    @signature_of(AsyncCacheInterface.aget)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
         return await self._run(self.get, key, default, type=cast("Any", type))

@@ -1,21 +1,21 @@
 """`BaseBackend`: everything a cache offers, from four primitives that a backend's author writes.
 
-It is made in layers, each of which knows only those below: `reporting` places errors, `primitives`
-is what an author writes, `operations` and `async_operations` are what users call, and
-`loading.operations` computes what is missing. This module opens and closes the whole.
+It is made in layers, each of which knows only those below: `errors` places errors, `primitives` is
+what an author writes, `operations` and `async_operations` are what users call, `lease_store` lets
+one of them compute for all, and `loading` computes what is missing. This module opens and closes
+the whole.
 """
 
 import asyncio
 import threading
 
+from jinpy_cache_core.backend.loading import LoadingOperations
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.lifecycle import ClosedByWith
-from jinpy_cache_core.backend.counting import CountingReads
-from jinpy_cache_core.backend.loading import LoadingOperations
 
 
-class BaseBackend(ClosedByWith, LoadingOperations, metaclass=CountingReads):
+class BaseBackend(ClosedByWith, LoadingOperations):
     """One cache over one store, usable from any thread and any event loop.
 
     Every method that takes a key raises `CacheKeyError` for one that is not a `str` of 1 to 1,024
@@ -48,7 +48,7 @@ class BaseBackend(ClosedByWith, LoadingOperations, metaclass=CountingReads):
         that have begun finish or raise `CacheClosedError`; later ones raise it.
         """
         if not self._closed:
-            self._plans.drain()
+            self._loading.drain()
         with self._closing:
             first, self._closed = not self._closed, True
         if first:
@@ -57,7 +57,7 @@ class BaseBackend(ClosedByWith, LoadingOperations, metaclass=CountingReads):
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""
-        await self._plans.adrain()
+        await self._loading.adrain()
         await asyncio.to_thread(self.close)
 
     def __repr__(self) -> str:

@@ -1,51 +1,62 @@
 """Hits and misses, counted for who asks: the reads of an instance are wrapped, or untouched."""
 
-from abc import ABCMeta
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from jinpy_cache_core.sentinels import MISSING
 
-if TYPE_CHECKING:
-    from jinpy_cache_core.backend.loading import LoadingOperations
+Add = Callable[[str], None]
+"""Adds one to the counter of that name."""
 
 
-class CountingReads(ABCMeta):
-    """Wraps the reads of a backend that is to count them, once it is complete."""
+def counted(name: str, read: Callable[..., Any], add: Add) -> Callable[..., Any]:
+    """The same operation, with its hits and misses counted.
 
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - see the class
-        backend = super().__call__(*args, **kwargs)
-        if backend.config.statistics:
-            count_reads(backend)
-        return backend
+    Args:
+        name: What the operation is called; one that is no read comes back as it is.
+        read: The operation, bound to its cache.
+        add: Counts `"hits"` or `"misses"`.
+    """
+    wrap = _WRAPPERS.get(name)
+    return read if wrap is None else wrap(read, add)
 
 
-def count_reads(backend: "LoadingOperations") -> None:
-    """Wrap the reads of this instance so that hits and misses are counted."""
-    add = backend._plans.counters.add
-    get, get_many = backend.get, backend.get_many
-    aget, aget_many = backend.aget, backend.aget_many
-
-    def seen(value: object, default: object) -> Any:
-        found = value is not MISSING
-        add("hits" if found else "misses")
-        return value if found else default
-
-    def seen_many(values: dict[str, Any], default: object) -> dict[str, Any]:
-        return {key: seen(value, default) for key, value in values.items()}
-
+def _get(get: Callable[..., Any], add: Add) -> Callable[..., Any]:
     def counted_get(key: str, default: object = None, *, type: Any = None) -> Any:
-        return seen(get(key, MISSING, type=type), default)
+        return _seen(get(key, MISSING, type=type), default, add)
 
+    return counted_get
+
+
+def _get_many(get_many: Callable[..., Any], add: Add) -> Callable[..., Any]:
     def counted_get_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        return seen_many(get_many(keys, MISSING), default)
+        return _seen_many(get_many(keys, MISSING), default, add)
 
+    return counted_get_many
+
+
+def _aget(aget: Callable[..., Any], add: Add) -> Callable[..., Any]:
     async def counted_aget(key: str, default: object = None, *, type: Any = None) -> Any:
-        return seen(await aget(key, MISSING, type=type), default)
+        return _seen(await aget(key, MISSING, type=type), default, add)
 
+    return counted_aget
+
+
+def _aget_many(aget_many: Callable[..., Any], add: Add) -> Callable[..., Any]:
     async def counted_aget_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        return seen_many(await aget_many(keys, MISSING), default)
+        return _seen_many(await aget_many(keys, MISSING), default, add)
 
-    vars(backend).update(get=counted_get, get_many=counted_get_many)
-    own = {"aget": counted_aget, "aget_many": counted_aget_many}
-    vars(backend).update({name: own[name] for name in backend._own_areads})
+    return counted_aget_many
+
+
+def _seen(value: object, default: object, add: Add) -> Any:
+    found = value is not MISSING
+    add("hits" if found else "misses")
+    return value if found else default
+
+
+def _seen_many(values: dict[str, Any], default: object, add: Add) -> dict[str, Any]:
+    return {key: _seen(value, default, add) for key, value in values.items()}
+
+
+_WRAPPERS = {"get": _get, "get_many": _get_many, "aget": _aget, "aget_many": _aget_many}

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, cast
 
 from jinpy_cache_core.backend.base import BaseBackend
-from jinpy_cache_core.declarations import declared_by
-from jinpy_cache_core.interfaces import AsyncCacheInterface
+from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.interfaces import AsyncCacheInterface
 
 
-class Unwaiting(BaseBackend):
+class DirectBackend(BaseBackend):
     """Spares every operation the worker thread that `BaseBackend` would use."""
 
-    @declared_by(AsyncCacheInterface.aget)
+    @signature_of(AsyncCacheInterface.aget)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
         if type is None:
@@ -82,5 +82,5 @@ class Unwaiting(BaseBackend):
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""
-        await self._plans.adrain()
+        await self._loading.adrain()
         self.close()

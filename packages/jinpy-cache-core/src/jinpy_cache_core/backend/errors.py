@@ -1,51 +1,45 @@
-"""The one edge of every operation: what escapes it is a `CacheException` that knows its place."""
+"""The one edge of every operation: what escapes it is a `CacheException` that knows its place.
+
+`mapped_errors` is that edge, for functions, coroutine functions and both kinds of generators; it is
+the only place of this package that catches whatever comes. What a user then sees is short: their
+own line, the operation they called, and the last frame of what made it fail. The frames between
+are ours, tell a user nothing, and are left out, unless the environment variable
+`JINPY_CACHE_FULL_TRACEBACKS` is set.
+"""
 
 import functools
-from abc import ABCMeta
-from collections.abc import Callable
-from typing import Concatenate, NoReturn, ParamSpec, Self, TypeVar
+import inspect
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
+from types import TracebackType
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
+    FULL_TRACEBACKS,
     CacheBackendError,
     CacheClosedError,
     CacheConnectionError,
     CacheException,
+    CacheSerializationError,
     CacheTimeoutError,
 )
 
 P = ParamSpec("P")
-R = TypeVar("R", bound="Reporting")
+S = TypeVar("S", bound="ErrorEdge")
 T = TypeVar("T")
 
+Substitute = Callable[..., Any]
+"""From the arguments of an operation to what it answers when the store cannot."""
 
-def reporting(
-    operation: CacheOperation,
-) -> Callable[[Callable[Concatenate[R, P], T]], Callable[Concatenate[R, P], T]]:
-    """The one edge of an operation: what escapes it is a `CacheException` that knows its place.
+_OURS: Final = "jinpy_cache"
+"""What the names of our modules begin with."""
 
-    Args:
-        operation: What the decorated method does; plain methods only, not coroutines.
-    """
-
-    def decorate(method: Callable[Concatenate[R, P], T]) -> Callable[Concatenate[R, P], T]:
-        @functools.wraps(method)
-        def edge(self: R, /, *args: P.args, **kwargs: P.kwargs) -> T:
-            try:
-                return method(self, *args, **kwargs)
-            except Exception as error:
-                if isinstance(error, TypeError) and _is_of_the_call(error):
-                    raise
-                key = args[0] if args and isinstance(args[0], str) else kwargs.get("key")
-                self._raise_mapped(error, operation, key)
-
-        return edge
-
-    return decorate
+REFUSES: Any = object()
+"""What a `Substitute` answers where there is nothing to give but the error."""
 
 
-class Reporting(metaclass=ABCMeta):
+class ErrorEdge:
     """A cache as errors know it: its name, its kind, whether it is closed."""
 
     _config: BaseCacheBackendConfig
@@ -90,25 +84,224 @@ class Reporting(metaclass=ABCMeta):
             return CacheConnectionError(reason, errno=error.errno)
         return CacheBackendError(reason, errno=getattr(error, "errno", None))
 
-    def _raise_mapped(self, error: Exception, operation: CacheOperation, key: object) -> NoReturn:
-        """Raise what escaped an operation, in its context; call it in an `except` clause."""
-        if isinstance(error, CacheException):
-            raise self._placed(error, operation, key)
-        if isinstance(error, MemoryError):
-            raise error
-        if self._closed:  # the store was released while it was being used
-            raise self._placed(self._closed_error(), operation, key) from error
-        raise self._placed(self._mapped(error), operation, key) from error
+    def _goes_without(self, error: CacheException) -> bool:
+        """Whether an operation that has an answer without its store gives it after this error."""
+        return False
 
     def _placed(
-        self, error: CacheException, operation: CacheOperation, key: object
-    ) -> CacheException:
-        return error.in_context(
+        self,
+        error: Exception,
+        operation: CacheOperation,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Exception:
+        """What escaped an operation, as an error of ours that knows its place, to be raised.
+
+        Only what is no failure of the store comes back as it is: a call that does not fit the
+        method, and memory that ran out.
+        """
+        if isinstance(error, MemoryError) or _is_of_the_call(error):
+            return error
+        if isinstance(error, CacheException) and not self._is_of_closing(error):
+            placed, cause = error, error.__cause__
+        else:
+            closed = self._closed  # then the store was released while it was being used
+            placed, cause = (self._closed_error() if closed else self._mapped(error)), error
+        key = args[0] if args and isinstance(args[0], str) else (kwargs or {}).get("key")
+        placed.in_context(
             operation=operation, backend=self.name, backend_type=self.backend_type, key=key
         )
+        return shortened(placed, cause)
+
+    def _is_of_closing(self, error: CacheException) -> bool:
+        """Whether an error only says that the store was released while it was being used."""
+        return self._closed and isinstance(error, CacheConnectionError)
 
 
-def _is_of_the_call(error: TypeError) -> bool:
+def mapped_errors(
+    operation: CacheOperation, *, miss: Substitute | None = None
+) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:
+    """Make a method the edge of an operation: what escapes it is a `CacheException` in its place.
+
+    Args:
+        operation: What the decorated method does.
+        miss: From its arguments (`self` first) to what it answers if the store fails and the
+            backend lets operations go on without it; `None` for an operation that has no answer
+            then.
+    """
+
+    def decorate(method: Callable[Concatenate[S, P], T]) -> Callable[Concatenate[S, P], T]:
+        edge: Any = _edge_of(method)(method, operation, miss)
+        return named_like(method, edge)
+
+    return decorate
+
+
+def false_on_failure(
+    method: Callable[Concatenate[S, P], bool],
+) -> Callable[Concatenate[S, P], bool]:
+    """Make a function answer False instead of raising, whatever happens: a health check."""
+
+    @functools.wraps(method)
+    def edge(self: S, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001
+            return False
+
+    return edge
+
+
+def afalse_on_failure(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, bool]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, bool]]:
+    """Same as `false_on_failure`, for a coroutine function."""
+
+    @functools.wraps(method)
+    async def edge(self: S, /, *args: P.args, **kwargs: P.kwargs) -> bool:
+        try:
+            return await method(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001
+            return False
+
+    return edge
+
+
+def named_like(method: Callable[..., Any], edge: Callable[..., T]) -> Callable[..., T]:
+    """Let an edge be the method, in introspection and in tracebacks, which show its name."""
+    code = getattr(method, "__code__", None)
+    if inspect.isfunction(edge) and code is not None:
+        edge.__code__ = edge.__code__.replace(co_name=code.co_name, co_qualname=code.co_qualname)
+    return functools.wraps(method)(edge)
+
+
+def _edge_of(method: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
+    """Which edge fits a method: functions, coroutines and generators fail at different times."""
+    if inspect.iscoroutinefunction(method):
+        return _coroutine_edge
+    if inspect.isasyncgenfunction(method):
+        return _async_generator_edge
+    if inspect.isgeneratorfunction(method):
+        return _generator_edge
+    return _function_edge
+
+
+def _function_edge(
+    method: Callable[..., T], operation: CacheOperation, miss: Substitute | None
+) -> Callable[..., T]:
+    def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - this is the edge
+            answer = _answer(self, operation, miss, error, args, kwargs)
+            if answer is not REFUSES:
+                return answer
+            raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+
+    return edge
+
+
+def _coroutine_edge(
+    method: Callable[..., Any], operation: CacheOperation, miss: Substitute | None
+) -> Callable[..., Any]:
+    async def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001
+            answer = _answer(self, operation, miss, error, args, kwargs)
+            if answer is not REFUSES:
+                return answer
+            raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+
+    return edge
+
+
+def _generator_edge(
+    method: Callable[..., Any], operation: CacheOperation, miss: Substitute | None
+) -> Callable[..., Any]:
+    def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        answer: Any
+        try:
+            steps: Generator[Any, Any, Any] = method(self, *args, **kwargs)
+            answer = yield from steps
+        except Exception as error:  # noqa: BLE001
+            answer = _answer(self, operation, miss, error, args, kwargs)
+            if answer is REFUSES:
+                raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+        return answer
+
+    return edge
+
+
+def _async_generator_edge(
+    method: Callable[..., Any], operation: CacheOperation, miss: Substitute | None
+) -> Callable[..., Any]:
+    async def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        steps = method(self, *args, **kwargs)
+        try:
+            async for step in steps:
+                yield step
+        except Exception as error:  # noqa: BLE001
+            if _answer(self, operation, miss, error, args, kwargs) is REFUSES:
+                raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+        finally:
+            await steps.aclose()
+
+    return edge
+
+
+def _answer(
+    cache: ErrorEdge,
+    operation: CacheOperation,
+    miss: Substitute | None,
+    error: Exception,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """What an operation answers without its store, or `REFUSES`."""
+    if miss is None or _is_of_the_call(error):
+        return REFUSES
+    answer = miss(cache, *args, **kwargs)
+    if answer is not REFUSES:
+        placed = cache._placed(error, operation, args, kwargs)
+        if not isinstance(placed, CacheException) or not cache._goes_without(placed):
+            return REFUSES
+    return answer
+
+
+def shortened(error: CacheException, cause: BaseException | None) -> CacheException:
+    """An error without the frames it came through, with the foreign exception behind it."""
+    if FULL_TRACEBACKS:
+        error.__cause__ = cause
+        return error
+    while cause is not None and type(cause).__module__.startswith(_OURS):
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+    if cause is not None:
+        if not isinstance(error, CacheSerializationError):  # there the user's own code failed
+            cause.__cause__, cause.__suppress_context__ = None, True
+            cause = cause.with_traceback(_last(cause.__traceback__))
+        else:
+            cause = cause.with_traceback(_theirs(cause.__traceback__))
+    error.__cause__, error.__suppress_context__ = cause, True
+    return error.with_traceback(None)
+
+
+def _last(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace
+
+
+def _theirs(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback without the frames of ours that lead to the others."""
+    while trace is not None and trace.tb_next is not None:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            break
+        trace = trace.tb_next
+    return trace
+
+
+def _is_of_the_call(error: Exception) -> bool:
     """Whether the arguments did not fit the method, so that it never began."""
     trace = error.__traceback__
-    return trace is not None and trace.tb_next is None
+    return isinstance(error, TypeError) and trace is not None and trace.tb_next is None

@@ -7,23 +7,23 @@ a primitive.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from jinpy_cache_core.entries import decisions
-from jinpy_cache_core.declarations import declared_by
-from jinpy_cache_core.enums import CacheOperation
-from jinpy_cache_core.entries.integers import check_amount, negated
-from jinpy_cache_core.interfaces import CacheInterface
-from jinpy_cache_core.entries.keys import check_key, check_keys, check_prefix
+from jinpy_cache_core.backend.errors import false_on_failure, mapped_errors
 from jinpy_cache_core.backend.primitives import Primitives
-from jinpy_cache_core.backend.errors import reporting
-from jinpy_cache_core.sentinels import MISSING
+from jinpy_cache_core.declarations import signature_of
+from jinpy_cache_core.entries import decisions
+from jinpy_cache_core.entries.integers import check_amount, negated
+from jinpy_cache_core.entries.keys import check_key, check_keys, check_prefix
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.enums import CacheOperation
+from jinpy_cache_core.interfaces import CacheInterface
+from jinpy_cache_core.sentinels import MISSING
 
 
 class Operations(Primitives, CacheInterface):
     """What a cache does, synchronously."""
 
-    @declared_by(CacheInterface.get)
-    @reporting(CacheOperation.GET)
+    @signature_of(CacheInterface.get)
+    @mapped_errors(CacheOperation.GET)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Read a value.
 
@@ -43,7 +43,7 @@ class Operations(Primitives, CacheInterface):
         value = MISSING if record is None else self._value(key, record, type)
         return default if value is MISSING else value
 
-    @reporting(CacheOperation.SET)
+    @mapped_errors(CacheOperation.SET)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value under a key, replacing what was there, atomically.
 
@@ -61,7 +61,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.storing(self._codec.encode(key, value), self._seconds(ttl))
         self._opened()._update(key, decide)
 
-    @reporting(CacheOperation.ADD)
+    @mapped_errors(CacheOperation.ADD)
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Store a value only if the key is absent, atomically.
 
@@ -80,7 +80,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.adding(self._codec.encode(key, value), self._seconds(ttl))
         return self._opened()._update(key, decide)
 
-    @reporting(CacheOperation.DELETE)
+    @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """Remove an entry, atomically.
 
@@ -93,7 +93,7 @@ class Operations(Primitives, CacheInterface):
         key = check_key(key)
         return self._opened()._update(key, decisions.removing)
 
-    @reporting(CacheOperation.POP)
+    @mapped_errors(CacheOperation.POP)
     def pop(self, key: str, default: object = None) -> Any:
         """Read and remove an entry, atomically: of many callers one gets the value.
 
@@ -116,7 +116,7 @@ class Operations(Primitives, CacheInterface):
             if self._update(key, decisions.removing_exactly(record)):
                 return value
 
-    @reporting(CacheOperation.SCAN)
+    @mapped_errors(CacheOperation.SCAN)
     def scan(self, prefix: str = "") -> Iterator[str]:
         """Iterate over the live keys that begin with a prefix, in no particular order.
 
@@ -135,7 +135,7 @@ class Operations(Primitives, CacheInterface):
         prefix = check_prefix(prefix)
         return self._opened()._live_keys(prefix)
 
-    @reporting(CacheOperation.EXISTS)
+    @mapped_errors(CacheOperation.EXISTS)
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry, be its value `None`.
 
@@ -144,12 +144,12 @@ class Operations(Primitives, CacheInterface):
         """
         return self._is_live(check_key(key))
 
-    @reporting(CacheOperation.CLEAR)
+    @mapped_errors(CacheOperation.CLEAR)
     def clear(self) -> None:
         """Remove every entry of this cache's namespace, and nothing else."""
         self._opened()._clear()
 
-    @reporting(CacheOperation.GET_MANY)
+    @mapped_errors(CacheOperation.GET_MANY)
     def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
         """Read several values; each is read whole, but not all at one instant.
 
@@ -168,7 +168,7 @@ class Operations(Primitives, CacheInterface):
         self._opened()
         return self._values(wanted, self._read_many(wanted), default)
 
-    @reporting(CacheOperation.SET_MANY)
+    @mapped_errors(CacheOperation.SET_MANY)
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Store several values with one ttl.
 
@@ -189,7 +189,7 @@ class Operations(Primitives, CacheInterface):
         if payloads:
             self._store_many(payloads, seconds)
 
-    @reporting(CacheOperation.DELETE_MANY)
+    @mapped_errors(CacheOperation.DELETE_MANY)
     def delete_many(self, keys: Iterable[str]) -> int:
         """Remove several entries, each atomically.
 
@@ -203,7 +203,7 @@ class Operations(Primitives, CacheInterface):
         self._opened()
         return self._remove_many(wanted) if wanted else 0
 
-    @reporting(CacheOperation.INCR)
+    @mapped_errors(CacheOperation.INCR)
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Count up, atomically across threads, tasks and processes.
 
@@ -221,7 +221,7 @@ class Operations(Primitives, CacheInterface):
         """
         return self._count(key, check_amount(amount), ttl)
 
-    @reporting(CacheOperation.DECR)
+    @mapped_errors(CacheOperation.DECR)
     def decr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Count down: `incr` by the negated amount.
 
@@ -238,7 +238,7 @@ class Operations(Primitives, CacheInterface):
         """
         return self._count(key, negated(amount), ttl)
 
-    @reporting(CacheOperation.TTL)
+    @mapped_errors(CacheOperation.TTL)
     def ttl(self, key: str) -> float | None:
         """Tell how long an entry has left to live.
 
@@ -251,7 +251,7 @@ class Operations(Primitives, CacheInterface):
         key = check_key(key)
         return decisions.seconds_left(self._opened()._read(key), self._now())
 
-    @reporting(CacheOperation.TOUCH)
+    @mapped_errors(CacheOperation.TOUCH)
     def touch(self, key: str, ttl: TTL) -> bool:
         """Give a live entry a new lifetime from now on, atomically.
 
@@ -266,25 +266,36 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.touching(self._seconds(ttl))
         return self._opened()._update(key, decide)
 
+    @false_on_failure
     def is_healthy(self) -> bool:
         """Tell whether the store can be used right now; never raises, writes nothing."""
-        try:
-            return not self._closed and self._probe()
-        except Exception:  # noqa: BLE001 - whatever it is, the store is not healthy
-            return False
+        return not self._closed and self._probe()
 
     def __contains__(self, key: str) -> bool:
         return self.exists(key)
+
+    @mapped_errors(CacheOperation.SCAN)
+    def __len__(self) -> int:
+        """How many entries there are; one that has just expired may still count.
+
+        Exact and quick where the store keeps count; elsewhere, as on Redis, every key is walked.
+        """
+        return self._opened()._count_entries()
+
+    def __bool__(self) -> bool:
+        """True, empty or closed: `cache or other` means this cache."""
+        return True
+
+    def _count_entries(self) -> int:
+        return sum(1 for _ in self._scan(""))
 
     def _count(self, key: str, amount: int, ttl: TTL) -> int:
         key = check_key(key)
         decide = decisions.counting(amount, self._seconds(ttl))
         return self._opened()._update(key, decide)
 
+    @mapped_errors(CacheOperation.SCAN)
     def _live_keys(self, prefix: str) -> Iterator[str]:
-        try:
-            for key in self._scan(prefix):
-                if self._is_live(key):
-                    yield key
-        except Exception as error:  # noqa: BLE001 - as in `reporting`
-            self._raise_mapped(error, CacheOperation.SCAN, None)
+        for key in self._scan(prefix):
+            if self._is_live(key):
+                yield key

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from jinpy_cache_core.backend.async_operations import AsyncOperations
+from jinpy_cache_core.async_operations import AsyncOperations
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
-from jinpy_cache_core.entries.records import Record
-from jinpy_cache_core.backend.errors import reporting
-from jinpy_cache_core.entries.slots import Slot, slot_of
+from jinpy_cache_core.records import Record
+from jinpy_cache_core.reporting import reporting
+from jinpy_cache_core.slots import Slot, slot_of
 
 
 class Places(AsyncOperations):

@@ -1,33 +1,39 @@
 """What a backend's author writes, and the steps that every operation shares.
 
 A primitive moves encoded records; it knows nothing of values, ttls or errors. What happens to a
-record is decided by the pure functions of `jinpy_cache_core.entries.decisions`, which the backend runs
-atomically.
+record is decided by the pure functions of `jinpy_cache_core.entries.decisions`, which the backend
+runs atomically.
 """
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-from jinpy_cache_core.entries import decisions
+from jinpy_cache_core.backend.errors import ErrorEdge
 from jinpy_cache_core.clock import WALL, Clock
 from jinpy_cache_core.codec.codec import Codec
 from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.entries import decisions
 from jinpy_cache_core.entries.envelope import NewerEnvelopeError
-from jinpy_cache_core.exceptions import CacheConfigurationError, CacheValueTypeError
 from jinpy_cache_core.entries.keys import check_key
 from jinpy_cache_core.entries.records import Decision, Record
-from jinpy_cache_core.backend.errors import Reporting
-from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.entries.ttl import TTL, ttl_seconds
+from jinpy_cache_core.exceptions import (
+    CacheConfigurationError,
+    CacheConfigurationTypeError,
+    CacheValueTypeError,
+)
+from jinpy_cache_core.sentinels import MISSING
 
 T = TypeVar("T")
 
 HEALTH_KEY = "jinpy-cache:health"
 """The key that a health check reads; it is never written."""
 
+PRIMITIVES = ("_clear", "_read", "_scan", "_update")
+"""What a backend cannot be without."""
 
-class Primitives(Reporting):
+
+class Primitives(ErrorEdge):
     """The store of a cache, as the operations see it."""
 
     config_class: ClassVar[type[BaseCacheBackendConfig]] = BaseCacheBackendConfig
@@ -39,6 +45,7 @@ class Primitives(Reporting):
     def __init__(
         self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
     ) -> None:
+        _refuse_unfinished(type(self))
         if config is None:
             config = self.config_class()
         elif not isinstance(config, self.config_class):
@@ -55,14 +62,13 @@ class Primitives(Reporting):
 
     # -- What a backend's author writes ---------------------------------------------------------
 
-    @abstractmethod
     def _read(self, key: str) -> Record | None:
         """Return what is stored under a key, or `None`.
 
         Idempotent. An expired record may be returned; it is treated as absent.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def _update(self, key: str, decide: Decision[T]) -> T:
         """Read, decide and write one entry, atomically across everyone who shares the store.
 
@@ -71,17 +77,18 @@ class Primitives(Reporting):
         return. It is pure and fast, so it may be called again when a write has to be retried. When
         it raises, nothing may have changed.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def _scan(self, prefix: str) -> Iterator[str]:
         """Iterate over the keys that begin with `prefix`, a literal, in any order.
 
         Must be safe while others write. Expired keys may be among them; they are left out later.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def _clear(self) -> None:
         """Remove every entry of this cache, and nothing else."""
+        raise NotImplementedError
 
     def _probe(self) -> bool:
         """Tell whether the store can be used, in bounded time; an exception means it cannot."""
@@ -154,3 +161,11 @@ def _checked_items(items: object) -> Mapping[str, object]:
         return cast("Mapping[str, object]", items)
     message = f"set_many takes a mapping of key to value, not {type(items).__name__}."
     raise CacheValueTypeError(message)
+
+
+def _refuse_unfinished(kind: type[Primitives]) -> None:
+    """Raise unless a backend's author has written every primitive."""
+    missing = [name for name in PRIMITIVES if getattr(kind, name) is getattr(Primitives, name)]
+    if missing:
+        message = f"{kind.__name__} is no backend yet: write its methods {', '.join(missing)}."
+        raise CacheConfigurationTypeError(message)

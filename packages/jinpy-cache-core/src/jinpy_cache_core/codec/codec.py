@@ -29,13 +29,14 @@ from jinpy_cache_core.codec.fast_paths import (
     plain_encoder,
     wrapping_encoder,
 )
+from jinpy_cache_core.codec.signing import is_signed, sign
 from jinpy_cache_core.entries.envelope import FIRST_BYTE, Envelope, NewerEnvelopeError
+from jinpy_cache_core.entries.integers import parse_integer
 from jinpy_cache_core.exceptions import (
     CacheConfigurationError,
     CacheException,
     CacheSerializationError,
 )
-from jinpy_cache_core.entries.integer_text import parse_integer
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING, Missing
 from jinpy_cache_core.serializers import (
@@ -51,7 +52,6 @@ from jinpy_cache_core.serializers import (
 )
 from jinpy_cache_core.serializers.msgpack import NUMBER_HEADS
 from jinpy_cache_core.serializers.refusal import refuse_to_read
-from jinpy_cache_core.codec.signing import is_signed, sign
 
 __all__ = ["Codec", "parse_integer"]
 

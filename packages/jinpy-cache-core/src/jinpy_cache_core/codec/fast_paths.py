@@ -10,8 +10,8 @@ from typing import Any, Final, Never
 from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.entries.envelope import FIRST_BYTE, Envelope
+from jinpy_cache_core.entries.integers import integer_text, parse_integer
 from jinpy_cache_core.exceptions import CacheException, CacheValueError
-from jinpy_cache_core.entries.integer_text import integer_text, parse_integer
 from jinpy_cache_core.serializers import MsgpackSerializer, Serializer
 from jinpy_cache_core.serializers.lowering import OPTIONS
 from jinpy_cache_core.serializers.msgpack import (

@@ -10,11 +10,10 @@ from typing import Any, Self, cast
 import attrs
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.exceptions import CacheConfigurationError
-from jinpy_cache_core.settings.keywords import KnownKeywords
-from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.configuration.sources import BackendSource, read_backend
-from jinpy_cache_core.settings.structuring import Problems, structure_fields
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
+from jinpy_cache_core.settings.structuring import KnownKeywords, Problems, structure_fields
 from jinpy_cache_core.settings.validation import switch
 
 ENVIRONMENT_PREFIX = "JINPY_CACHE_"

@@ -6,8 +6,12 @@ from typing import Any, TypeAlias, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.configuration.registry import (
+    backend_class,
+    backend_class_for_scheme,
+    backend_names,
+)
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
-from jinpy_cache_core.configuration.registry import backend_class, backend_class_for_scheme, backend_names
 from jinpy_cache_core.settings.structuring import Problems, structure_fields
 
 BackendSource: TypeAlias = BaseCacheBackendConfig | str | Mapping[str, Any]

@@ -8,27 +8,10 @@ be retried, and every backend counts, expires and refuses alike.
 
 from typing import TypeVar
 
-from jinpy_cache_core.codec.codec import parse_integer
-from jinpy_cache_core.entries.integers import add_int64, not_a_counter
-from jinpy_cache_core.entries.records import UNCHANGED, Change, Decision, Record, Unchanged
-from jinpy_cache_core.entries.slots import is_layered, slot_of, visible
+from jinpy_cache_core.entries.integers import add_int64, not_a_counter, parse_integer
+from jinpy_cache_core.entries.records import UNCHANGED, Change, Decision, Record
+from jinpy_cache_core.entries.state import is_layered, state_of, visible
 from jinpy_cache_core.entries.ttl import is_expired
-
-__all__ = [
-    "UNCHANGED",
-    "Change",
-    "Decision",
-    "Record",
-    "Unchanged",
-    "adding",
-    "counting",
-    "live",
-    "removing",
-    "removing_exactly",
-    "seconds_left",
-    "storing",
-    "touching",
-]
 
 T = TypeVar("T")
 
@@ -101,7 +84,7 @@ def touching(seconds: float) -> Decision[bool]:
     """`touch`: give a live entry a new lifetime; a ttl of zero removes it."""
 
     def decide(current: Record | None, now: float) -> tuple[Change, bool]:
-        touched = slot_of(current, now).touched(now, seconds)
+        touched = state_of(current, now).touched(now, seconds)
         return (UNCHANGED, False) if touched is None else (touched.record(), True)
 
     return decide

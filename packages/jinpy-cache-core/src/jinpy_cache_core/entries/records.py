@@ -16,8 +16,8 @@ class Record:
     """One stored entry: its encoded value and when it expires.
 
     Attributes:
-        payload: The encoded value, as `jinpy_cache_core.codec.codec` produced it, perhaps in the layers
-            of `jinpy_cache_core.entries.slots`.
+        payload: The encoded value, as `jinpy_cache_core.codec` produced it, perhaps in the layers
+            of `jinpy_cache_core.entries.state`.
         deadline: When the entry expires, on the backend's clock; `math.inf` for never.
     """
 

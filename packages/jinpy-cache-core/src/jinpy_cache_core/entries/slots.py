@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import attrs
 
-from jinpy_cache_core.entries.envelope import Envelope
+from jinpy_cache_core.envelope import Envelope
 from jinpy_cache_core.exceptions import CacheSerializationError
-from jinpy_cache_core.entries.records import Record
-from jinpy_cache_core.entries.ttl import NEVER, is_expired
+from jinpy_cache_core.records import Record
+from jinpy_cache_core.ttl import NEVER, is_expired
 
 LEASE_LIFETIME: Final = 3600.0
 """Seconds after which a value that was computed under a lease is not stored any more."""

@@ -8,8 +8,7 @@ import math
 from datetime import timedelta
 from typing import TypeAlias, cast
 
-from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError
-from jinpy_cache_core.wording import with_article
+from jinpy_cache_core.exceptions import CacheValueError, CacheValueTypeError, with_article
 
 TTL: TypeAlias = int | float | timedelta | None
 """Seconds, a `timedelta`, `math.inf` for never, or `None` for the backend's default."""

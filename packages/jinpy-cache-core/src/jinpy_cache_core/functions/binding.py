@@ -9,11 +9,11 @@ from typing import Any, cast
 import attrs
 
 from jinpy_cache_core.backend.base import BaseBackend
-from jinpy_cache_core.manager.facade import _Facade, _Unbound
 from jinpy_cache_core.loading.drivers import arun, run
 from jinpy_cache_core.loading.options import EntryOptions, Policy
 from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Plan
+from jinpy_cache_core.manager.facade import Facade, Unbound
 from jinpy_cache_core.sentinels import MISSING
 
 
@@ -30,7 +30,7 @@ class CacheInfo:
     misses: int | None
 
 
-class Site(_Facade):
+class CallSite(Facade):
     """The cache of one decorated function; its `get` and `aget` are the backend's own.
 
     If hits need more than a look at the value, or are counted, they go another way.
@@ -43,19 +43,19 @@ class Site(_Facade):
     """
 
     _operations = ("get", "aget")
-    get: Callable[[str, Any], Any] = cast("Any", _Unbound("get"))
-    aget: Callable[[str, Any], Awaitable[Any]] = cast("Any", _Unbound("aget"))
+    get: Callable[[str, Any], Any] = cast("Any", Unbound("get"))
+    aget: Callable[[str, Any], Awaitable[Any]] = cast("Any", Unbound("aget"))
 
     def __init__(
         self,
-        cache: "str | BaseBackend | _Facade | None",
+        cache: "str | BaseBackend | Facade | None",
         options: EntryOptions,
         *,
         kind: Any = None,
         counting: bool = False,
     ) -> None:
         self._cells: list[tuple[str, types.CellType]] = []
-        if isinstance(cache, _Facade):
+        if isinstance(cache, Facade):
             super().__init__(cache._backend, manager=cache._manager)
         else:
             super().__init__(cache)
@@ -76,11 +76,12 @@ class Site(_Facade):
         for way, cell in self._cells:
             cell.cell_contents = ways[way]
         if self._manager.generation != generation or self.backend is not backend:
-            self._unbind()  # configured meanwhile
+            self.unbind()  # configured meanwhile
         return ways[name](*args, **kwargs)
 
-    def _unbind(self) -> None:
-        super()._unbind()
+    def unbind(self) -> None:
+        """Look the backend up again at the next call."""
+        super().unbind()
         for way, cell in self._cells:
             cell.cell_contents = functools.partial(self._first_call, way)
 
@@ -122,15 +123,12 @@ class Site(_Facade):
     def load(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
         """Compute a value that was not found, or wait for who does."""
         backend = self.backend
-        plans = backend._plans
-        return run(self._plan(backend, key, factory, force=force), plans.background, plans.pause)
+        return run(self._plan(backend, key, factory, force=force), backend._loading)
 
     async def aload(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
         """Same as `load`, asynchronously."""
         backend = self.backend
-        plans = backend._plans
-        plan = self._plan(backend, key, factory, force=force)
-        return await arun(plan, plans.background, plans.apause)
+        return await arun(self._plan(backend, key, factory, force=force), backend._loading)
 
     def _plan(
         self, backend: BaseBackend, key: str, factory: Callable[[], Any], *, force: bool
@@ -138,7 +136,7 @@ class Site(_Facade):
         policy = self._policy(backend)
         request = Request(key, factory, policy, self._kind, force)
         plain = policy.plain_hits or force
-        return backend._plans.load(request) if plain else backend._plans.lookup(request)
+        return backend._lookup.load(request) if plain else backend._lookup.lookup(request)
 
 
 def _count(counter: "itertools.count[int]") -> int:

@@ -10,14 +10,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
-from jinpy_cache_core.exceptions import CacheConfigurationError
-from jinpy_cache_core.manager.facade import Cache
-from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
-from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of, name_of
-from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
-from jinpy_cache_core.functions.binding import Site
-from jinpy_cache_core.functions.wrappers import wrapper_of
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.functions.binding import CallSite
+from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of, name_of
+from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
+from jinpy_cache_core.functions.wrappers import wrapper_of
+from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
+from jinpy_cache_core.manager.facade import Cache
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -85,7 +85,7 @@ def cached(
         if isinstance(function, (classmethod, staticmethod)) or not callable(function):
             message = "@cached goes below @classmethod and @staticmethod, next to the function."
             raise CacheConfigurationError(message)
-        site = Site(backend, said, kind=type, counting=statistics)
+        site = CallSite(backend, said, kind=type, counting=statistics)
         keying = keying_of(function, key)
         kind = _AsyncParts if inspect.iscoroutinefunction(function) else _Parts
         parts = kind(function, keying, site)
@@ -105,7 +105,7 @@ class _Parts:
 
     is_async = False
 
-    def __init__(self, function: Callable[..., Any], keying: Keying, site: Site) -> None:
+    def __init__(self, function: Callable[..., Any], keying: Keying, site: CallSite) -> None:
         self.function = function
         self.keying = keying
         self.site = site

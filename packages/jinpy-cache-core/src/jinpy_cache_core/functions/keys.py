@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.entries.keys import MAX_KEY_BYTES, check_key
+from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.functions.arguments import text_of
 
 MakeKey: TypeAlias = Callable[..., str]

@@ -13,8 +13,8 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.keys import LONGEST, Keying
-from jinpy_cache_core.functions.binding import Site
 from jinpy_cache_core.sentinels import MISSING
 
 _MOST_PARAMETERS: Final = 8
@@ -49,7 +49,7 @@ Load = Callable[[str, tuple[Any, ...], dict[str, Any]], Any]
 
 
 def wrapper_of(
-    function: Callable[..., Any], keying: Keying, site: Site, load: Load, *, is_async: bool
+    function: Callable[..., Any], keying: Keying, site: CallSite, load: Load, *, is_async: bool
 ) -> Callable[..., Any]:
     """A function that looks its arguments up, and calls `load` for what is not there.
 
@@ -72,7 +72,7 @@ def _written(
     keying: Keying,
     names: tuple[str, ...],
     parameters: Any,
-    site: Site,
+    site: CallSite,
     load: Load,
     *,
     is_async: bool,
@@ -112,7 +112,7 @@ def _written(
     return made
 
 
-def _general(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+def _general(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
     make = keying.make
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -123,7 +123,7 @@ def _general(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
     return wrapper
 
 
-def _general_async(keying: Keying, site: Site, load: Load) -> Callable[..., Any]:
+def _general_async(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
     make = keying.make
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from jinpy_cache_core.exceptions import CacheValueError
-from jinpy_cache_core.loading.flights import aloft
-from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.entries.ttl import TTL, ttl_seconds
+from jinpy_cache_core.exceptions import CacheValueError
+from jinpy_cache_core.loading.flights import current_flights
+from jinpy_cache_core.sentinels import MISSING
 
 
 class FactoryContext:
@@ -70,5 +70,5 @@ class FactoryContext:
 
 def factory_context() -> FactoryContext | None:
     """The context of the innermost computation that the running code is part of."""
-    chain = aloft.get()
+    chain = current_flights.get()
     return chain[-1][2] if chain else None

@@ -1,44 +1,50 @@
 """The two functions that run a plan: one blocks, one awaits."""
 
-import asyncio
 import inspect
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from jinpy_cache_core.exceptions import CacheValueTypeError, shown_key
-from jinpy_cache_core.loading.background import Background
-from jinpy_cache_core.loading.flights import aloft, running_loop
+from jinpy_cache_core.exceptions import (
+    FULL_TRACEBACKS,
+    CacheException,
+    CacheValueTypeError,
+    shown_key,
+)
+from jinpy_cache_core.loading.base import Loading
+from jinpy_cache_core.loading.flights import current_flights, running_loop
 from jinpy_cache_core.loading.steps import Ask, Compute, Pause, Plan, Step, Wait
 
 T = TypeVar("T")
 
 
-def run(plan: Plan[T], background: Background, pause: Callable[[float], None] = time.sleep) -> T:
+def run(plan: Plan[T], loading: Loading) -> T:
     """Run a plan in this thread.
 
     Args:
         plan: What to do.
-        background: Where spawned plans run.
-        pause: Blocks for so many seconds; injected by tests.
+        loading: Where spawned plans run, and what pauses.
     """
     outcome: Any = None
     failure: BaseException | None = None
+    step: Step | None = None
     while True:
         try:
             step = plan.send(outcome) if failure is None else plan.throw(failure)
         except StopIteration as end:
             value: T = end.value
             return value
+        except CacheException as error:
+            if error is failure and not isinstance(step, Compute):
+                _forget_frames(error)
+            raise
         outcome = failure = None
         try:
-            outcome = _carry_out(step, background, pause)
+            outcome = _carry_out(step, loading)
         except BaseException as error:  # noqa: BLE001 - the plan decides what to do about it
             failure = error
 
 
-def _carry_out(step: Step, background: Background, pause: Callable[[float], None]) -> Any:
+def _carry_out(step: Step, loading: Loading) -> Any:
     if isinstance(step, Ask):
         return step.call(*step.arguments)
     if isinstance(step, Compute):
@@ -49,22 +55,22 @@ def _carry_out(step: Step, background: Background, pause: Callable[[float], None
             return True if step.flight.landed else None
         return step.flight.wait(step.seconds)
     if isinstance(step, Pause):
-        return pause(step.seconds)
+        return loading.pause(step.seconds)
     plan = step.plan
     if step.flight is not None:
         step.flight.loop = None
-    started = background.in_thread(lambda: run(plan, background, pause))
+    started = loading.background.in_thread(lambda: run(plan, loading))
     if not started:
         plan.close()
     return started
 
 
 def _computed(step: Compute) -> Any:
-    before = aloft.set((*aloft.get(), *step.parts))
+    before = current_flights.set((*current_flights.get(), *step.parts))
     try:
         value = step.call()
     finally:
-        aloft.reset(before)
+        current_flights.reset(before)
     if inspect.iscoroutine(value):
         value.close()
         key = step.parts[0][1].key
@@ -76,23 +82,30 @@ def _computed(step: Compute) -> Any:
     return value
 
 
-async def arun(
-    plan: Plan[T],
-    background: Background,
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> T:
+def _forget_frames(error: CacheException) -> None:
+    """Leave out the frames between an operation's own edge and the caller: they are all ours."""
+    if not FULL_TRACEBACKS:
+        error.__traceback__ = None
+
+
+async def arun(plan: Plan[T], loading: Loading) -> T:
     """Same as `run`, asynchronously, in this task; cancelling it reaches the plan."""
     outcome: Any = None
     failure: BaseException | None = None
+    step: Step | None = None
     while True:
         try:
             step = plan.send(outcome) if failure is None else plan.throw(failure)
         except StopIteration as end:
             value: T = end.value
             return value
+        except CacheException as error:
+            if error is failure and not isinstance(step, Compute):
+                _forget_frames(error)
+            raise
         outcome = failure = None
         try:
-            outcome = await _acarry_out(step, background, pause)
+            outcome = await _acarry_out(step, loading)
         except GeneratorExit:
             plan.close()
             raise
@@ -100,9 +113,7 @@ async def arun(
             failure = error
 
 
-async def _acarry_out(
-    step: Step, background: Background, pause: Callable[[float], Awaitable[None]]
-) -> Any:
+async def _acarry_out(step: Step, loading: Loading) -> Any:
     if isinstance(step, Ask):
         return await step.acall(*step.arguments)
     if isinstance(step, Compute):
@@ -110,19 +121,19 @@ async def _acarry_out(
     if isinstance(step, Wait):
         return await step.flight.await_landing(step.seconds)
     if isinstance(step, Pause):
-        return await pause(step.seconds)
+        return await loading.apause(step.seconds)
     plan = step.plan
-    started = background.in_task(lambda: arun(plan, background, pause), step.ended)
+    started = loading.background.in_task(lambda: arun(plan, loading), step.ended)
     if not started:
         plan.close()
     return started
 
 
 async def _acomputed(step: Compute) -> Any:
-    before = aloft.set((*aloft.get(), *step.parts))
+    before = current_flights.set((*current_flights.get(), *step.parts))
     try:
         value = step.call()
         return await value if inspect.isawaitable(value) else value
     finally:
         with suppress(ValueError):  # thrown away in another context than it ran in
-            aloft.reset(before)
+            current_flights.reset(before)

@@ -148,7 +148,7 @@ class Flights:
         Raises:
             CacheReentryError: It is; it would wait for itself.
         """
-        for flights, flight, _ in aloft.get():
+        for flights, flight, _ in current_flights.get():
             if flights is self and flight.key == key and not flight.landed:
                 message = (
                     f"The factory of {shown_key(key)} asked the cache for that key itself, and "
@@ -158,8 +158,8 @@ class Flights:
                 raise CacheReentryError(message, key=key)
 
 
-aloft: ContextVar[tuple[tuple[Flights, Flight, Any], ...]] = ContextVar(
-    "jinpy_cache_aloft", default=()
+current_flights: ContextVar[tuple[tuple[Flights, Flight, Any], ...]] = ContextVar(
+    "jinpy_cache_current_flights", default=()
 )
 """The computations that the running code is part of, the innermost last, each with its context."""
 

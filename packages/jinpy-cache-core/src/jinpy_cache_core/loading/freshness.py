@@ -12,31 +12,31 @@ Two rules, either of which is enough:
 import math
 from collections.abc import Callable
 
+from jinpy_cache_core.entries.state import CachedValue
 from jinpy_cache_core.loading.options import Policy
-from jinpy_cache_core.entries.slots import Held
 
 Chance = Callable[[], float]
 """Returns a number from 0 up to, but not including, 1."""
 
 
-def is_due(held: Held, now: float, policy: Policy, chance: Chance) -> bool:
+def is_due(cached: CachedValue, now: float, policy: Policy, chance: Chance) -> bool:
     """Whether a fresh value should be computed anew by now.
 
     Args:
-        held: The value, with its start time and cost.
+        cached: The value, with its start time and cost.
         now: The time, on the backend's clock.
         policy: Says how early.
         chance: Drawn from only if `beta` is above 0.
     """
-    if held.soft_deadline == math.inf or held.start is None or held.cost is None:
+    if cached.soft_deadline == math.inf or cached.start is None or cached.cost is None:
         return False
-    return _is_ahead(held, held.start + held.cost, now, policy.refresh_ahead) or (
-        policy.beta > 0 and now + early_by(held.cost, policy.beta, chance) >= held.soft_deadline
+    return _is_ahead(cached, cached.start + cached.cost, now, policy.refresh_ahead) or (
+        policy.beta > 0 and now + early_by(cached.cost, policy.beta, chance) >= cached.soft_deadline
     )
 
 
-def _is_ahead(held: Held, created: float, now: float, fraction: float) -> bool:
-    return fraction < 1 and now >= created + fraction * (held.soft_deadline - created)
+def _is_ahead(cached: CachedValue, created: float, now: float, fraction: float) -> bool:
+    return fraction < 1 and now >= created + fraction * (cached.soft_deadline - created)
 
 
 def early_by(cost: float, beta: float, chance: Chance) -> float:

@@ -1,12 +1,12 @@
-"""Who may compute a value, and whose value is stored: decisions about one slot.
+"""Who may compute a value, and whose value is stored: decisions about one state.
 
-The rule that makes invalidation win: a token is drawn when a slot has no lease, that is, after the
+The rule that makes invalidation win: a token is drawn when a state has no lease, that is, after the
 last invalidation; a value is stored only where the token under which it was computed still stands.
 Whoever computes under that token began after it was drawn, so it does not matter who leads: a lead
 may be taken over from one that died or is slow without costing the slow one its value.
 
 Each class is a `Decision`: called with the stored record and the time, atomically. A backend that
-holds something else than records calls `decide` with what it makes a `Slot` of.
+holds something else than records calls `decide` with what it makes a `EntryState` of.
 """
 
 from enum import Enum
@@ -15,11 +15,11 @@ from typing import Literal, TypeAlias, TypeVar
 import attrs
 
 from jinpy_cache_core.entries.records import UNCHANGED, Change, Record, Unchanged
-from jinpy_cache_core.entries.slots import EMPTY, Held, Lease, Slot, slot_of
+from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState, Lease, state_of
 
 T = TypeVar("T")
 
-NextSlot: TypeAlias = Slot | Literal[Unchanged.UNCHANGED]
+NextState: TypeAlias = EntryState | Literal[Unchanged.UNCHANGED]
 """What shall be in the place from now on, or `UNCHANGED`."""
 
 
@@ -46,12 +46,12 @@ class Claim:
     Attributes:
         standing: The value was found, or the caller computes it, or follows who computes it.
         token: The generation to compute or wait for; empty when the value was found.
-        held: The value there is: fresh when it was found, else perhaps a stale one.
+        cached: The value there is: fresh when it was found, else perhaps a stale one.
     """
 
     standing: Standing
     token: bytes = b""
-    held: Held | None = None
+    cached: CachedValue | None = None
 
 
 @attrs.frozen
@@ -72,22 +72,24 @@ class Claiming:
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, Claim]:
         """Decide about a record."""
-        return _stored(*self.decide(slot_of(record, now), now))
+        return _stored(*self.decide(state_of(record, now), now))
 
-    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, Claim]:
+    def decide(self, state: EntryState, now: float) -> tuple[NextState, Claim]:
         """Decide; the change only ever adds or renews a lease."""
-        if self._is_good(slot.fresh(now)):
-            return UNCHANGED, Claim(Standing.FOUND, held=slot.held)
-        lease = slot.lease
+        if self._is_good(state.fresh(now)):
+            return UNCHANGED, Claim(Standing.FOUND, cached=state.cached)
+        lease = state.lease
         if lease is None or self.reason is Reason.FORCE:
             token = self.token
         elif now - lease.since < self.takeover_age:
-            return UNCHANGED, Claim(Standing.FOLLOW, lease.token, slot.held)
+            return UNCHANGED, Claim(Standing.FOLLOW, lease.token, state.cached)
         else:
             token = lease.token
-        return Slot(slot.held, Lease(token, now)), Claim(Standing.LEAD, token, slot.held)
+        return EntryState(state.cached, Lease(token, now)), Claim(
+            Standing.LEAD, token, state.cached
+        )
 
-    def _is_good(self, fresh: Held | None) -> bool:
+    def _is_good(self, fresh: CachedValue | None) -> bool:
         if fresh is None or self.reason is Reason.FORCE:
             return False
         return self.reason is Reason.MISS or fresh.start != self.renewing
@@ -99,23 +101,23 @@ class Filling:
 
     Attributes:
         token: The generation that it was computed under.
-        held: The value with its deadlines counted from zero; `None` to remove what is there.
+        cached: The value with its deadlines counted from zero; `None` to remove what is there.
     """
 
     token: bytes
-    held: Held | None
+    cached: CachedValue | None
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
         """Decide about a record."""
-        return _stored(*self.decide(slot_of(record, now), now))
+        return _stored(*self.decide(state_of(record, now), now))
 
-    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, bool]:
+    def decide(self, state: EntryState, now: float) -> tuple[NextState, bool]:
         """Decide; whether it was stored."""
-        if not _stands(slot, self.token):
+        if not _stands(state, self.token):
             return UNCHANGED, False
-        if self.held is None:
+        if self.cached is None:
             return EMPTY, True
-        return Slot(self.held.moved(now + self.held.soft_deadline)), True
+        return EntryState(self.cached.moved(now + self.cached.soft_deadline)), True
 
 
 @attrs.frozen
@@ -132,21 +134,21 @@ class Releasing:
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, bool]:
         """Decide about a record."""
-        return _stored(*self.decide(slot_of(record, now), now))
+        return _stored(*self.decide(state_of(record, now), now))
 
-    def decide(self, slot: Slot, now: float) -> tuple[NextSlot, bool]:
+    def decide(self, state: EntryState, now: float) -> tuple[NextState, bool]:
         """Decide; whether there was something to give up."""
-        if not _stands(slot, self.token):
+        if not _stands(state, self.token):
             return UNCHANGED, False
-        held = slot.held
-        if held is not None and self.backoff and not held.fresh(now):
-            held = held.stretched(now + self.backoff)
-        return Slot(held), True
+        cached = state.cached
+        if cached is not None and self.backoff and not cached.fresh(now):
+            cached = cached.stretched(now + self.backoff)
+        return EntryState(cached), True
 
 
-def _stored(change: NextSlot, result: T) -> tuple[Change, T]:
+def _stored(change: NextState, result: T) -> tuple[Change, T]:
     return (UNCHANGED if isinstance(change, Unchanged) else change.record()), result
 
 
-def _stands(slot: Slot, token: bytes) -> bool:
-    return slot.lease is not None and slot.lease.token == token
+def _stands(state: EntryState, token: bytes) -> bool:
+    return state.lease is not None and state.lease.token == token

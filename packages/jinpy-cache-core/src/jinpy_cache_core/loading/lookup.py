@@ -19,22 +19,32 @@ import functools
 import math
 from typing import Any
 
+from jinpy_cache_core.entries.state import CachedValue, EntryState
+from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.flights import Flight
 from jinpy_cache_core.loading.freshness import is_due
-from jinpy_cache_core.loading.leader import LeadingPlans
+from jinpy_cache_core.loading.leader import Leader
 from jinpy_cache_core.loading.leases import Claim, Claiming, Reason, Standing
-from jinpy_cache_core.loading.waiting import Patience, pauses
 from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Pause, Plan, Spawn, Wait
+from jinpy_cache_core.loading.waiting import Waiting, pauses
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.entries.slots import Held, Slot
 
 MOST_BACKING_OFF = 1024
 """How many keys are remembered whose renewal failed; beyond that they may be tried at once."""
 
 
-class Plans(LeadingPlans):
-    """The plans for one backend; each is run by a driver."""
+class Lookup:
+    """The plans for one store; each is run by a driver.
+
+    Args:
+        loading: The store, and what all plans for it share.
+    """
+
+    def __init__(self, loading: Loading) -> None:
+        self.loading = loading
+        self.leader = Leader(loading)
+        self._renewing: dict[str, float] = {}
 
     def of(self, request: Request) -> Plan[Any]:
         """The plan for a request; with `plain_hits` the caller has looked the value up already."""
@@ -43,66 +53,66 @@ class Plans(LeadingPlans):
 
     def lookup(self, request: Request) -> Plan[Any]:
         """A fresh value, renewed in the background if it is due; else as `load`."""
-        slot: Slot = yield self._ask("peek", request.key)
-        now = self._backend._now()
-        held = slot.fresh(now)
-        value = MISSING if held is None else self._value(request, held)
-        if value is MISSING or held is None:
+        state: EntryState = yield self.loading.ask("peek", request.key)
+        now = self.loading.now()
+        cached = state.fresh(now)
+        value = MISSING if cached is None else self.loading.value(request, cached)
+        if value is MISSING or cached is None:
             return (yield from self.load(request))
-        due = slot.lease is None and is_due(held, now, request.policy, self._chance)
+        due = state.lease is None and is_due(cached, now, request.policy, self.loading.chance)
         if due and now >= self._renewing.get(request.key, -math.inf):
             self._renewing[request.key] = math.inf
             ended = functools.partial(self._renewed, request.key)
-            if not (yield Spawn(self._renew(request, held), ended)):
+            if not (yield Spawn(self._renew(request, cached), ended)):
                 ended()
         return value
 
     def load(self, request: Request) -> Plan[Any]:
         """Find, compute or wait for a value."""
-        self.flights.refuse_reentry(request.key)
-        patience = self.patience(request.policy)
+        self.loading.flights.refuse_reentry(request.key)
+        waiting = self.loading.waiting(request.policy)
         reason = Reason.FORCE if request.force else Reason.MISS
         while True:
-            flight, claim = yield from self.claim(request, reason, patience)
+            flight, claim = yield from self.claim(request, reason, waiting)
             if claim.standing is Standing.LEAD:
-                return (yield from self._lead(request, flight, claim.held))
-            if claim.standing is Standing.FOUND and claim.held is not None:
-                value = self._value(request, claim.held)
+                return (yield from self.leader.lead(request, flight, claim.cached))
+            if claim.standing is Standing.FOUND and claim.cached is not None:
+                value = self.loading.value(request, claim.cached)
             else:
-                value = yield from self._follow(request, claim, patience)
+                value = yield from self._follow(request, claim, waiting)
             if value is not MISSING:
                 return value
             if claim.standing is Standing.FOUND:  # written by a newer release: to be left in place
-                return (yield self._unstored(request))
+                return (yield self.loading.unstored(request))
 
     def claim(
-        self, request: Request, reason: Reason, patience: Patience, renewing: float | None = None
+        self, request: Request, reason: Reason, waiting: Waiting, renewing: float | None = None
     ) -> Plan[tuple[Flight, Claim]]:
         """Claim the place of the key; the flight is registered only for who leads."""
-        flight = self.flights.begin(request.key)
-        claiming = Claiming(flight.token, patience.takeover_age, reason, renewing)
+        flight = self.loading.flights.begin(request.key)
+        claiming = Claiming(flight.token, waiting.takeover_age, reason, renewing)
         try:
-            claim: Claim = yield self._ask("claim", request.key, claiming)
+            claim: Claim = yield self.loading.ask("claim", request.key, claiming)
         except BaseException:
-            self.flights.end(flight)
+            self.loading.flights.end(flight)
             raise
         if claim.standing is Standing.LEAD:
-            self.flights.lead(flight, claim.token)
+            self.loading.flights.lead(flight, claim.token)
         else:
-            self.flights.end(flight)
+            self.loading.flights.end(flight)
         return flight, claim
 
-    def _renew(self, request: Request, held: Held) -> Plan[None]:
+    def _renew(self, request: Request, cached: CachedValue) -> Plan[None]:
         """Compute a fresh value anew, unless somebody else is at it or has done so."""
         try:
-            patience = self.patience(request.policy)
-            flight, claim = yield from self.claim(request, Reason.REFRESH, patience, held.start)
+            waiting = self.loading.waiting(request.policy)
+            flight, claim = yield from self.claim(request, Reason.REFRESH, waiting, cached.start)
             if claim.standing is Standing.LEAD:
                 flight.observed = False
-                yield from self.compute(request, flight, claim.held)
+                yield from self.leader.compute(request, flight, claim.cached)
         except Exception as error:  # noqa: BLE001 - there is nobody to raise it to
-            self._note_background_error(request, error)
-            again = self._backend._now() + request.policy.grace_backoff
+            self.leader.note_background_error(request, error)
+            again = self.loading.now() + request.policy.grace_backoff
             if len(self._renewing) >= MOST_BACKING_OFF:
                 self._renewing.clear()
             self._renewing[request.key] = again
@@ -113,36 +123,36 @@ class Plans(LeadingPlans):
         if self._renewing.get(key) == math.inf:
             self._renewing.pop(key, None)
 
-    def _follow(self, request: Request, claim: Claim, patience: Patience) -> Plan[Any]:
+    def _follow(self, request: Request, claim: Claim, waiting: Waiting) -> Plan[Any]:
         """Wait for the leader; `MISSING` to claim again."""
-        stale = self.stand_in(request, claim.held)
+        stale = self.loading.stand_in(request, claim.cached)
         soft = math.inf if stale is None else request.policy.soft_timeout
-        limit = min(soft, patience.left())
-        flight = self.flights.find(claim.token)
+        limit = min(soft, waiting.left())
+        flight = self.loading.flights.find(claim.token)
         if flight is not None:
             landed = yield Wait(flight, limit)
             if landed:
                 given_up = flight.payload is MISSING
-                return MISSING if given_up else self._value_of(request, flight.payload)
+                return MISSING if given_up else self.loading.value_of(request, flight.payload)
             if landed is None:
-                patience.lose()
-        elif not (yield from self._watch(request, claim, self.timer() + limit)):
+                waiting.give_up()
+        elif not (yield from self._watch(request, claim, self.loading.timer() + limit)):
             return MISSING
         if stale is not None and limit == soft:
-            return self._served(request, stale, "waiting")
-        patience.wear()
+            return self.loading.served(request, stale, "waiting")
+        waiting.next_wait()
         return MISSING
 
     def _watch(self, request: Request, claim: Claim, until: float) -> Plan[bool]:
         """Look at the place until something has changed (False) or the time is over (True)."""
-        for pause in pauses(self._chance):
-            slot: Slot = yield self._ask("peek", request.key)
-            if slot.lease is None or slot.lease.token != claim.token:
+        for pause in pauses(self.loading.chance):
+            state: EntryState = yield self.loading.ask("peek", request.key)
+            if state.lease is None or state.lease.token != claim.token:
                 return False
-            left = until - self.timer()
+            left = until - self.loading.timer()
             if left <= 0:
                 return True
-            if self.flights.find(claim.token) is not None:
+            if self.loading.flights.find(claim.token) is not None:
                 return False
             yield Pause(min(pause, left))
         raise AssertionError  # pragma: no cover - pauses never end

@@ -10,8 +10,8 @@ from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import FactoryFailed
 from jinpy_cache_core.loading.flights import Flight
 from jinpy_cache_core.loading.leases import Claim, Reason, Standing
+from jinpy_cache_core.loading.lookup import Lookup
 from jinpy_cache_core.loading.options import Policy
-from jinpy_cache_core.loading.lookup import Plans
 from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Compute, Plan
 from jinpy_cache_core.sentinels import MISSING
@@ -23,14 +23,14 @@ Leads = dict[str, tuple[Flight, Claim]]
 
 
 def load_many(
-    plans: Plans, keys: list[str], factory: ManyFactory, policy: Policy, *, force: bool
+    lookup: Lookup, keys: list[str], factory: ManyFactory, policy: Policy, *, force: bool
 ) -> Plan[dict[str, Any]]:
     """Claim every key, compute those that the caller leads at once, then wait for the others.
 
     Nobody waits while they lead, so callers with overlapping keys cannot block each other.
 
     Args:
-        plans: Of the backend.
+        lookup: Of the store.
         keys: Those that were not found.
         factory: Takes the keys to compute.
         policy: For all of them; timeouts and early renewal are for single keys.
@@ -45,81 +45,84 @@ def load_many(
     requests = {key: _single(key, factory, policy, force=force) for key in keys}
     try:
         for key, request in requests.items():
-            plans.flights.refuse_reentry(key)
+            lookup.loading.flights.refuse_reentry(key)
             reason = Reason.FORCE if force else Reason.MISS
-            flight, claim = yield from plans.claim(request, reason, plans.patience(policy))
+            flight, claim = yield from lookup.claim(request, reason, lookup.loading.waiting(policy))
             if claim.standing is Standing.LEAD:
                 leads[key] = flight, claim
             else:
                 others.append(key)
         if leads:
-            values.update((yield from _lead(plans, requests, leads, factory)))
+            values.update((yield from _lead(lookup, requests, leads, factory)))
     except GeneratorExit:
         raise
     except BaseException as error:
         for flight, _ in leads.values():
             if not flight.landed:
-                yield from plans.give_up(flight)
+                yield from lookup.leader.give_up(flight)
                 flight.land(error=error)
         raise
     finally:
         for flight, _ in leads.values():
-            plans.flights.end(flight)
+            lookup.loading.flights.end(flight)
             flight.land()
     for key in others:
-        value = yield from plans.load(requests[key])
+        value = yield from lookup.load(requests[key])
         if value is not MISSING:
             values[key] = value
     return values
 
 
 def _lead(
-    plans: Plans, requests: dict[str, Request], leads: Leads, factory: ManyFactory
+    lookup: Lookup, requests: dict[str, Request], leads: Leads, factory: ManyFactory
 ) -> Plan[dict[str, Any]]:
     contexts = {
         key: FactoryContext(key, requests[key].policy.seconds, lambda: MISSING) for key in leads
     }
-    start, began = plans.now(), plans.timer()
-    parts = tuple((plans.flights, leads[key][0], contexts[key]) for key in leads)
+    start, began = lookup.loading.now(), lookup.loading.timer()
+    parts = tuple((lookup.loading.flights, leads[key][0], contexts[key]) for key in leads)
     try:
         computed = yield Compute(functools.partial(factory, list(leads)), parts)
     except Exception as error:
-        stale = yield from _failed(plans, requests, leads, error)
+        stale = yield from _failed(lookup, requests, leads, error)
         if stale is None:
             raise
         return stale
     found = _checked(computed)
-    cost = max(0.0, plans.timer() - began) / len(leads)
+    cost = max(0.0, lookup.loading.timer() - began) / len(leads)
     values: dict[str, Any] = {}
     for key, (flight, claim) in leads.items():
         if key not in found:
-            yield from plans.give_up(flight)
+            yield from lookup.leader.give_up(flight)
             flight.land()
             continue
         values[key] = found[key]
-        payload = yield from plans.store(
-            requests[key], flight, contexts[key], claim.held, found[key], (start, cost)
+        payload = yield from lookup.leader.store(
+            requests[key], flight, contexts[key], claim.cached, found[key], (start, cost)
         )
         flight.land(payload)
     return values
 
 
 def _failed(
-    plans: Plans, requests: dict[str, Request], leads: Leads, error: Exception
+    lookup: Lookup, requests: dict[str, Request], leads: Leads, error: Exception
 ) -> Plan[dict[str, Any] | None]:
     """Serve stale values, if every key has one that may be."""
-    plans.counters.add("errors")
-    plans.events.tell(FactoryFailed, key=next(iter(leads)), error=error, background=False)
+    lookup.loading.counters.add("errors")
+    lookup.loading.events.tell(FactoryFailed, key=next(iter(leads)), error=error, background=False)
     if isinstance(error, CacheReentryError):
         return None
-    stale = {key: plans.stand_in(requests[key], claim.held) for key, (_, claim) in leads.items()}
-    if any(held is None for held in stale.values()):
+    stale = {
+        key: lookup.loading.stand_in(requests[key], claim.cached)
+        for key, (_, claim) in leads.items()
+    }
+    if any(cached is None for cached in stale.values()):
         return None
     values: dict[str, Any] = {}
-    for key, held in stale.items():
-        if held is not None:
+    for key, cached in stale.items():
+        if cached is not None:
             flight = leads[key][0]
-            values[key] = yield from plans.serve_for_a_while(requests[key], flight, held)
+            values[key] = yield from lookup.leader.serve_for_a_while(requests[key], flight, cached)
     return values
 
 

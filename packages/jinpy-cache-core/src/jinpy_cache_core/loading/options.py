@@ -14,8 +14,8 @@ from typing import Any, TypedDict, Unpack, cast
 
 import attrs
 
-from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.entries.ttl import LONGEST, NEVER, TTL, ttl_seconds
+from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.settings.validation import to_seconds
 
 CacheIf = Callable[[Any], bool]

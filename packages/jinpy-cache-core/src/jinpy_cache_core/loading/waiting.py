@@ -11,7 +11,7 @@ LONGEST_PAUSE = 0.25
 """Seconds between two looks at most."""
 
 
-class Patience:
+class Waiting:
     """How long one caller waits for others: `lock_timeout` for one leader, and for two at most."""
 
     def __init__(self, limit: float, timer: Callable[[], float]) -> None:
@@ -29,13 +29,13 @@ class Patience:
         """Seconds left of this wait."""
         return self._until - self._timer()
 
-    def wear(self) -> None:
+    def next_wait(self) -> None:
         """Begin the next wait, if this one is over."""
         if self.left() <= 0:
             self._waits += 1
             self._until = self._timer() + self._limit
 
-    def lose(self) -> None:
+    def give_up(self) -> None:
         """Wait no more."""
         self._waits = 2
 

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
-from jinpy_cache_core.entries.ttl import TTL
 
 D = TypeVar("D")
 T = TypeVar("T")

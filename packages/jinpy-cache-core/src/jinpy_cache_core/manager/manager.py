@@ -15,17 +15,18 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.configuration.factory import CacheBackendFactory
+from jinpy_cache_core.configuration.manager import CacheManagerConfig, declared
+from jinpy_cache_core.configuration.registry import backend_class
 from jinpy_cache_core.exceptions import (
     CacheClosedError,
     CacheConfigurationError,
 )
-from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient, _Facade
-from jinpy_cache_core.configuration.factory import CacheBackendFactory
 from jinpy_cache_core.lifecycle import ClosedByWith
-from jinpy_cache_core.configuration.manager import CacheManagerConfig, declared
-from jinpy_cache_core.manager.operations import NamedOperations
 from jinpy_cache_core.manager.async_operations import AsyncNamedOperations
-from jinpy_cache_core.configuration.registry import backend_class
+from jinpy_cache_core.manager.current import Unbindable, process_wide
+from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient
+from jinpy_cache_core.manager.operations import NamedOperations
 
 DEFAULT_BACKEND = "default_memory"
 """The backend that there is when nothing was configured: a memory cache."""
@@ -79,7 +80,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
                 self._default: str | None = None
                 self._closed = False
                 self._independent = config is not None and not config.enable_singleton
-                self._facades: weakref.WeakSet[_Facade] = weakref.WeakSet()
+                self._facades: weakref.WeakSet[Unbindable] = weakref.WeakSet()
                 self.generation = 0
         if config is not None:
             self.configure(config)
@@ -107,7 +108,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
             self._closed = False
             self.generation += 1
             for facade in list(self._facades):
-                facade._unbind()
+                facade.unbind()
         for failure in _closing_failures(old.values()):
             _logger.warning("Closing a replaced cache backend failed: %r", failure)
 
@@ -224,7 +225,8 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
                 first.add_note(f"Closing another cache backend failed too: {failure!r}")
             raise first
 
-    def _remember(self, facade: _Facade) -> None:
+    def remember(self, facade: Unbindable) -> None:
+        """Unbind a facade whenever the backends are replaced."""
         with self._lock:
             self._facades.add(facade)
 
@@ -272,3 +274,5 @@ def _renew_locks() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_locks)
+
+process_wide(get_cache_manager)

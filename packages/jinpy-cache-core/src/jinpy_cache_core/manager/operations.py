@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
 from jinpy_cache_core.loading.statistics import CacheStatistics
-from jinpy_cache_core.entries.ttl import TTL
 
 D = TypeVar("D")
 E = TypeVar("E", bound=CacheEvent)

@@ -9,10 +9,10 @@ from itertools import repeat
 from operator import is_not
 from typing import Any, Final, TypeAlias, get_args
 
+from jinpy_cache_core.exceptions import with_article
 from jinpy_cache_core.serializers.annotations import ACCEPTED, field_types, origin_of, shown_type
 from jinpy_cache_core.serializers.reading import Unresolved
 from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
-from jinpy_cache_core.wording import with_article
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 """From a value and an annotation to the value as that; raises `Refusal` if it is not."""

@@ -14,12 +14,11 @@ from typing import Any, Final
 import attrs
 from ormsgpack import unpackb
 
-from jinpy_cache_core.exceptions import CacheSerializationError
+from jinpy_cache_core.exceptions import CacheSerializationError, with_article
 from jinpy_cache_core.serializers.depth import deeper_than
 from jinpy_cache_core.serializers.extensions import DECODERS, Tag
 from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
 from jinpy_cache_core.serializers.registry import TypeRegistry
-from jinpy_cache_core.wording import with_article
 
 Hook = Callable[[int, bytes], object]
 

@@ -2,8 +2,7 @@
 
 from typing import Never
 
-from jinpy_cache_core.exceptions import CacheSerializationError
-from jinpy_cache_core.wording import with_article
+from jinpy_cache_core.exceptions import CacheSerializationError, with_article
 
 
 class Refusal(Exception):  # noqa: N818 - caught at the edge, never seen by users

@@ -5,7 +5,7 @@ from typing import Any, Self, cast
 import attrs
 
 from jinpy_cache_core.exceptions import CacheConfigurationTypeError
-from jinpy_cache_core.settings.structuring import Problems, unknown
+from jinpy_cache_core.structuring import Problems, unknown
 
 
 class KnownKeywords:

@@ -9,13 +9,17 @@ import difflib
 import types
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Union, cast, get_args, get_origin
+from typing import Any, Self, Union, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
 from cattrs.errors import BaseValidationError
 
-from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
+from jinpy_cache_core.exceptions import (
+    CacheConfigurationError,
+    CacheConfigurationTypeError,
+    CacheException,
+)
 from jinpy_cache_core.secret import Secret
 
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
@@ -210,3 +214,19 @@ def _sentences(error: Exception, path: str, *, secret: bool) -> list[tuple[str, 
             for sentence, _, where in (line.rpartition(" @ ") for line in lines)
         ]
     return [(path, f"{error}.")]
+
+
+class KnownKeywords:
+    """What attrs classes of settings derive from, so that an unknown keyword gets a suggestion."""
+
+    __slots__ = ()
+
+    def __new__(cls, *_args: Any, **settings: Any) -> Self:
+        """Refuse what is no setting; the rest is for `__init__` to judge."""
+        known = [field.alias for field in attrs.fields(cast("Any", cls)) if field.init]
+        problems = Problems()
+        for name in settings:
+            if name not in known:
+                problems.add(name, unknown(name, known))
+        problems.raise_if_any(cls.__name__, CacheConfigurationTypeError)
+        return super().__new__(cls)

@@ -10,10 +10,10 @@ from typing import Any
 
 import attrs
 
-from jinpy_cache_core.exceptions import CacheConfigurationError, CacheValueError
 from jinpy_cache_core.entries.keys import check_namespace
-from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.entries.ttl import REMOVED, TTL, ttl_seconds
+from jinpy_cache_core.exceptions import CacheConfigurationError, CacheValueError
+from jinpy_cache_core.secret import Secret
 
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 

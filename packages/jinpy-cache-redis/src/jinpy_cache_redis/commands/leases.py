@@ -8,8 +8,7 @@ bytes of an entry hold all of these fields, so a large value is never moved just
 from typing import TypeGuard
 
 from jinpy_cache_core import Record
-from jinpy_cache_core.entries.slots import is_layered, slot_of
-from jinpy_cache_core.entries.ttl import NEVER
+from jinpy_cache_core.backend import NEVER, is_layered, state_of
 from jinpy_cache_redis.protocol.failures import ServerError
 
 LAYERED = b"\xc1"
@@ -31,7 +30,7 @@ def has_layers(head: object) -> TypeGuard[bytes]:
 
 def deadline_of(head: bytes, now: float) -> float | None:
     """Until when the value of a layered entry is fresh; `None` if it has none."""
-    held = slot_of(Record(head, NEVER), now).fresh(now)
+    held = state_of(Record(head, NEVER), now).fresh(now)
     return None if held is None else held.soft_deadline
 
 

@@ -9,14 +9,17 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jinpy_cache_core import MISSING, CacheException, CacheValueError, Record
-from jinpy_cache_core.codec.codec import Codec
-from jinpy_cache_core.entries.decisions import UNCHANGED, Decision, adding, counting, live, touching
-from jinpy_cache_core.entries.envelope import NewerEnvelopeError
-from jinpy_cache_core.entries.integers import not_a_counter
-from jinpy_cache_core.entries.ttl import NEVER
-from jinpy_cache_redis.protocol.failures import ServerError
+from jinpy_cache_core import MISSING, UNCHANGED, CacheException, CacheValueError, Decision, Record
+from jinpy_cache_core.backend import (
+    NEVER,
+    Codec,
+    NewerEnvelopeError,
+    decisions,
+    live,
+    not_a_counter,
+)
 from jinpy_cache_redis.commands.leases import LAYERED, deadline_of, has_layers, head_of, shows
+from jinpy_cache_redis.protocol.failures import ServerError
 from jinpy_cache_redis.protocol.requests import (
     Finish,
     Hold,
@@ -36,7 +39,7 @@ NO_EXPIRY = -1
 _UNWATCH = Request(pack(b"UNWATCH"))
 
 
-class Plans:
+class Commands:
     """The operations on one namespace.
 
     Args:
@@ -112,7 +115,7 @@ class Plans:
         store = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
         done, head = yield from _together(stored, [store, head_of(stored)], repeatable=False)
         if done is None and not shows(head, self._now()):
-            return (yield from self.update(key, adding(payload, seconds)))
+            return (yield from self.update(key, decisions.adding(payload, seconds)))
         return done is not None
 
     def delete(self, key: str) -> Plan[bool]:
@@ -151,7 +154,7 @@ class Plans:
             _, head = yield Hold(Request(look, stored, 2))
             if has_layers(head):
                 yield Finish(_UNWATCH)
-                return (yield from self.update(key, touching(seconds)))
+                return (yield from self.update(key, decisions.touching(seconds)))
             answers = yield Finish(Request(data, stored, replies, repeatable=False))
             if answers[-1] is not None:
                 return bool(answers[-1][0])
@@ -159,7 +162,7 @@ class Plans:
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
         if not seconds:
-            return (yield from self.update(key, counting(amount, seconds)))
+            return (yield from self.update(key, decisions.counting(amount, seconds)))
         stored = self.prefix + key.encode()
         count = (b"INCRBY", stored, b"%d" % amount)
         if seconds == NEVER:
@@ -177,7 +180,7 @@ class Plans:
         except CacheException as error:
             if "not an integer" not in error.message:
                 raise _counter_error(error) from error.__cause__
-        return (yield from self.update(key, counting(amount, seconds)))
+        return (yield from self.update(key, decisions.counting(amount, seconds)))
 
     def pop(self, key: str, default: object) -> Plan[Any]:
         """Read, decode and remove in a guarded transaction, so that what cannot be read stays."""

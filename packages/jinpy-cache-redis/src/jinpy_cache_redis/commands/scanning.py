@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from jinpy_cache_core import CacheConfigurationError, CacheConnectionError, CacheTimeoutError
 from jinpy_cache_redis.commands.leases import head_of, shows
-from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.commands.operations import raise_refusals
+from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Plan, Request, Servers, Several, pack
 from jinpy_cache_redis.routing.topology import Topology
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import hiredis
 
-from jinpy_cache_redis.protocol.failures import Failure, Lost, Silent
 from jinpy_cache_redis.connections.connection import CLOSED, PARTIAL, new_reader
+from jinpy_cache_redis.protocol.failures import Failure, Lost, Silent
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 

@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 from jinpy_cache_redis.connections.async_connection import StreamLink
 from jinpy_cache_redis.connections.dialing import Dialer
-from jinpy_cache_redis.protocol.handshake import Greeting
-from jinpy_cache_redis.drivers.pool_registry import Kept
-from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.connections.pool import closed, exhausted
+from jinpy_cache_redis.drivers.pool_registry import ManagedPool
+from jinpy_cache_redis.protocol.handshake import Greeting
+from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 from jinpy_cache_redis.protocol.timing import SHORTEST, Timing
 
 
-class AsyncPool(Kept, Protocol):
+class AsyncPool(ManagedPool, Protocol):
     """Where a driver sends a request to one server."""
 
     async def exchange(self, request: Request, until: float) -> Any:

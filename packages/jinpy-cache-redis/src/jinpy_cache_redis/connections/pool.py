@@ -11,17 +11,17 @@ from collections import deque
 from typing import Any, Protocol
 from weakref import WeakSet
 
+from jinpy_cache_redis.connections.connection import SocketLink
 from jinpy_cache_redis.connections.dialing import Dialer
+from jinpy_cache_redis.drivers.pool_registry import ManagedPool
 from jinpy_cache_redis.protocol.failures import Exhausted, Refused
 from jinpy_cache_redis.protocol.handshake import Greeting
-from jinpy_cache_redis.drivers.pool_registry import Kept
-from jinpy_cache_redis.connections.connection import SocketLink
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 from jinpy_cache_redis.protocol.timing import Timing
 
 
-class Pool(Kept, Protocol):
+class Pool(ManagedPool, Protocol):
     """Where a driver sends a request to one server."""
 
     def exchange(self, request: Request, until: float, *, hurried: bool = False) -> Any:

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis.connections.async_pool import AsyncPool
+from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolRegistry
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
-from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolKeeper
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
+from jinpy_cache_redis.protocol.timing import SHORTEST
 from jinpy_cache_redis.routing.retries import explained
 from jinpy_cache_redis.routing.router import (
     Route,
@@ -24,7 +25,6 @@ from jinpy_cache_redis.routing.router import (
     to_redo,
     unserved,
 )
-from jinpy_cache_redis.protocol.timing import SHORTEST
 from jinpy_cache_redis.routing.topology import Effect, Exchange
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ async def together(trips: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     return [task.result() for task in tasks]
 
 
-class AsyncDriver(PoolKeeper[AsyncPool]):
+class AsyncDriver(PoolRegistry[AsyncPool]):
     """Runs plans, one step after the other.
 
     Args:

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from jinpy_cache_core import CacheException
-from jinpy_cache_redis.protocol.failures import Failure, ServerError
-from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolKeeper
-from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.connections.pool import Pool
+from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolRegistry
+from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
 from jinpy_cache_redis.routing.retries import explained
 from jinpy_cache_redis.routing.router import (
@@ -29,7 +29,30 @@ from jinpy_cache_redis.routing.topology import Effect, Exchange
 T = TypeVar("T")
 
 
-class Driver(PoolKeeper[Pool]):
+class RunsPlans(Protocol):
+    """A driver, or what stands in its place before the first use."""
+
+    def run(self, plan: Plan[T]) -> T:
+        """Run a plan to its end and return its result."""
+        ...
+
+
+class FirstUse:
+    """Stands in the place of a driver that is not made yet, so that no call asks whether it is.
+
+    Args:
+        make: Makes the driver and puts it here, or raises.
+    """
+
+    def __init__(self, make: "Callable[[], Driver]") -> None:
+        self._make = make
+
+    def run(self, plan: Plan[T]) -> T:
+        """Have the driver made, and run the plan on it."""
+        return self._make().run(plan)
+
+
+class Driver(PoolRegistry[Pool]):
     """Runs plans, one step after the other.
 
     Args:

@@ -35,12 +35,12 @@ class LoopDrivers:
         self._tenants: WeakKeyDictionary[asyncio.AbstractEventLoop, _Tenant] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def known(self) -> AsyncDriver | None:
+    def existing(self) -> AsyncDriver | None:
         """The driver of the running loop, if it has one."""
         tenant = self._tenants.get(asyncio.get_running_loop())
         return None if tenant is None else tenant.driver
 
-    async def here(self) -> AsyncDriver:
+    async def for_running_loop(self) -> AsyncDriver:
         """The driver of the running loop."""
         loop = asyncio.get_running_loop()
         tenant = self._tenants.get(loop)

@@ -4,23 +4,23 @@ import ssl
 from typing import Any
 
 from jinpy_cache_core import CacheConfigurationError
-from jinpy_cache_redis.drivers.async_driver import AsyncDriver
+from jinpy_cache_redis.config import RedisCacheConfig
 from jinpy_cache_redis.connections.async_pool import AsyncPool, StreamPool
 from jinpy_cache_redis.connections.borrowed import BorrowedAsyncPool, BorrowedPool, pool_of
-from jinpy_cache_redis.routing.cluster import ClusterTopology
-from jinpy_cache_redis.config import RedisCacheConfig
 from jinpy_cache_redis.connections.dialing import Dialer
+from jinpy_cache_redis.connections.pool import LinkPool, Pool
+from jinpy_cache_redis.drivers.async_driver import AsyncDriver
 from jinpy_cache_redis.drivers.driver import Driver
 from jinpy_cache_redis.protocol.nodes import Node
-from jinpy_cache_redis.connections.pool import LinkPool, Pool
+from jinpy_cache_redis.protocol.timing import Timing
+from jinpy_cache_redis.routing.cluster import ClusterTopology
 from jinpy_cache_redis.routing.retries import RetryPolicy
 from jinpy_cache_redis.routing.router import Router
 from jinpy_cache_redis.routing.sentinel import SentinelTopology
-from jinpy_cache_redis.protocol.timing import Timing
 from jinpy_cache_redis.routing.topology import OneServer, Topology
 
 
-class Assembly:
+class DriverFactory:
     """Makes the parts of one backend.
 
     Args:

@@ -9,7 +9,7 @@ from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.routing.router import Router
 
 
-class Kept(Protocol):
+class ManagedPool(Protocol):
     """What a pool of either kind can be told without waiting."""
 
     def drop_idle(self) -> None:
@@ -25,13 +25,13 @@ class Kept(Protocol):
         ...
 
 
-K = TypeVar("K", bound=Kept)
+K = TypeVar("K", bound=ManagedPool)
 
 MakePool = Callable[[Node, bool], K]
 """Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
 
 
-class PoolKeeper(Generic[K]):
+class PoolRegistry(Generic[K]):
     """Knows the pools.
 
     Args:

@@ -5,12 +5,12 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from jinpy_cache_redis.routing.cluster import ASKING
 from jinpy_cache_redis.protocol.failures import Failure, ServerError, Unreachable, first_error
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Finish, Request, Step, pack, split_commands
-from jinpy_cache_redis.routing.retries import RetryPolicy, explained
 from jinpy_cache_redis.protocol.timing import Timing
+from jinpy_cache_redis.routing.cluster import ASKING
+from jinpy_cache_redis.routing.retries import RetryPolicy, explained
 from jinpy_cache_redis.routing.topology import Effect, Exchange, Pause, Topology
 
 MOST_REDIRECTS = 8

@@ -18,7 +18,7 @@ NO_KEYS = ("abc", "", b"ab", bytearray(b"ab"), 1, None, object())
 """What is no iterable of keys."""
 
 
-class BulkRows(Harness):
+class BulkSuite(Harness):
     """get_many, set_many, delete_many."""
 
     def test_get_many_carries_every_key(

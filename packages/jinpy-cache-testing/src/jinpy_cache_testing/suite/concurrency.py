@@ -10,9 +10,9 @@ import pytest
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_testing.sync_view import Half, new_runner
 from jinpy_cache_testing.harness import Harness, once
 from jinpy_cache_testing.suite.operations import EVERY
+from jinpy_cache_testing.sync_view import Half, new_runner
 from jinpy_cache_testing.threads import bounded, restless, together
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ T = TypeVar("T")
 THREADS = 8
 
 
-class ConcurrencyRows(Harness):
+class ConcurrencySuite(Harness):
     """Atomicity and liveness; in the async half every thread has an event loop of its own."""
 
     def in_a_loop(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:

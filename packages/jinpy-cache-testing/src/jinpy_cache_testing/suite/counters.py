@@ -10,8 +10,8 @@ from jinpy_cache_core.exceptions import CacheSerializationError, CacheValueError
 from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_testing.harness import Harness, Make, once
-from jinpy_cache_testing.suite.operations import outcome
 from jinpy_cache_testing.samples import same
+from jinpy_cache_testing.suite.operations import outcome
 
 INT64_MAX = 2**63 - 1
 INT64_MIN = -(2**63)
@@ -39,7 +39,7 @@ NO_AMOUNT = (True, 1.5, 1.0, "1", None, b"1", math.inf)
 TOO_MUCH = (2**63, 2**70, -(2**63) - 1, 10**100)
 
 
-class CounterRows(Harness):
+class CounterSuite(Harness):
     """incr and decr."""
 
     def test_a_missing_counter_starts_at_zero(self, cache: CacheInterface) -> None:

@@ -13,10 +13,10 @@ from jinpy_cache_core.exceptions import CacheSerializationError
 from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.harness import SECRET, Harness, Make, once, only_with
-from jinpy_cache_testing.suite.operations import KEYED, WRITING
 from jinpy_cache_testing.samples import sample as numbered
+from jinpy_cache_testing.suite.operations import KEYED, WRITING
+from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.threads import bounded
 
 FOREIGN: dict[str, bytes] = {
@@ -55,7 +55,7 @@ def _raising(error: BaseException) -> Callable[[Any], object]:
     return fail
 
 
-class DamageRows(Harness):
+class DamageSuite(Harness):
     """Foreign bytes and foreign serializers."""
 
     @only_with("msgpack", "json", "pickle")

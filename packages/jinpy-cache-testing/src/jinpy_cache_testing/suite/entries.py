@@ -9,7 +9,7 @@ from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_testing.harness import Harness
 
 
-class EntryRows(Harness):
+class EntrySuite(Harness):
     """One entry: get, set, add, delete, pop, exists, scan, clear, is_healthy."""
 
     def test_get_returns_what_set_stored(

@@ -12,8 +12,8 @@ from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.loading.leases import Claiming, Standing
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_testing.factories import Gate
-from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.harness import Harness, once
+from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.threads import together
 
 NEW = 7
@@ -32,7 +32,7 @@ INVALIDATIONS: Mapping[str, tuple[Callable[[CacheInterface], object], Any]] = {
 """What revokes a lease, with what is there afterwards."""
 
 
-class InvalidationRows(Harness):
+class InvalidationSuite(Harness):
     """Leases stand in the place of the key, so whatever happens to the key happens to them."""
 
     @once

@@ -85,7 +85,7 @@ class Liar(str):
         raise AssertionError(message)
 
 
-class KeyRows(Harness):
+class KeySuite(Harness):
     """Keys and namespaces."""
 
     @pytest.mark.parametrize("keys", LOOKALIKES.values(), ids=LOOKALIKES)
@@ -196,7 +196,7 @@ class KeyRows(Harness):
         assert sample(1) == cache.get(key)
 
 
-class NamespaceRows(Harness):
+class NamespaceSuite(Harness):
     """Caches that share a store."""
 
     def test_namespaces_never_meet(

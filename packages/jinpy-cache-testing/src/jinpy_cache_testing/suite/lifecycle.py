@@ -23,16 +23,16 @@ from jinpy_cache_core.exceptions import (
     CacheValueError,
 )
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
-from jinpy_cache_testing.sync_view import Half, new_runner
 from jinpy_cache_testing.harness import Harness, Make, once
 from jinpy_cache_testing.suite.operations import EVERY, outcome
+from jinpy_cache_testing.sync_view import Half, new_runner
 from jinpy_cache_testing.threads import bounded, together
 
 CANARY = "canary-3f9c-never-to-be-seen"
 """A secret that must show up nowhere."""
 
 
-class LifecycleRows(Harness):
+class LifecycleSuite(Harness):
     """Close, context, secrecy."""
 
     @once

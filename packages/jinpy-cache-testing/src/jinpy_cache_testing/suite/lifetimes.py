@@ -55,7 +55,7 @@ def _live(cache: CacheInterface, key: str) -> dict[str, bool]:
     }
 
 
-class LifetimeRows(Harness):
+class LifetimeSuite(Harness):
     """Ttl, touch and expiry."""
 
     def test_without_a_ttl_an_entry_never_expires(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.entries.state import CachedValue
 from jinpy_cache_core.exceptions import (
     CacheClosedError,
     CacheConfigurationError,
@@ -22,17 +23,16 @@ from jinpy_cache_core.loading.context import FactoryContext, factory_context
 from jinpy_cache_core.loading.events import FactoryFailed, Filled, FillRefused
 from jinpy_cache_core.loading.leases import Claiming, Filling, Standing
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.entries.slots import Held
 from jinpy_cache_testing.clock import FakeClock
 from jinpy_cache_testing.factories import Gate, Tally, wait_for_followers
-from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.harness import Harness, Make, not_with, once
+from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.threads import together
 
 CALLERS = 8
 
 
-class LoadingRows(Harness):
+class LoadingSuite(Harness):
     """Who computes, who waits, and what each of them gets."""
 
     def test_a_value_is_computed_once_and_then_read(
@@ -370,13 +370,13 @@ class LoadingRows(Harness):
         def pause(seconds: float) -> None:
             paused.append(seconds)
             if len(paused) == 5:
-                held = Held(backend._wrapped("key", "theirs"), 60.0)
-                assert backend._settle("key", Filling(foreign.token, held))
+                cached = CachedValue(backend._wrapped("key", "theirs"), 60.0)
+                assert backend._settle("key", Filling(foreign.token, cached))
 
         async def apause(seconds: float) -> None:
             pause(seconds)
 
-        backend._plans.pause, backend._plans.apause = pause, apause
+        backend._loading.pause, backend._loading.apause = pause, apause
         factory = Tally("mine")
         with self.in_half(half, backend) as cache:
             assert "theirs" == cache.get_or_set("key", factory)
@@ -401,14 +401,14 @@ class LoadingRows(Harness):
         async def apause(seconds: float) -> None:
             pause(seconds)
 
-        plans = backend._plans
+        plans = backend._loading
         plans.pause, plans.apause, plans.timer = pause, apause, waited
         with self.in_half(half, backend) as cache:
             assert "mine" == cache.get_or_set("key", lambda: "mine", lock_timeout=7)
 
         assert Standing.LEAD is dead.standing
         assert 7 <= waited() <= 14.5
-        assert not backend._settle("key", Filling(dead.token, Held(b"", 60.0)))
+        assert not backend._settle("key", Filling(dead.token, CachedValue(b"", 60.0)))
         assert "mine" == backend.get("key")
 
     @once

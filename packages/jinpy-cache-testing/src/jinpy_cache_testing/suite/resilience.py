@@ -15,8 +15,8 @@ from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import Filled, StaleServed
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_testing.factories import Gate, Tally
-from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.harness import Harness, once
+from jinpy_cache_testing.sync_view import Half
 
 TTL = 10.0
 GRACE = 1000.0
@@ -71,7 +71,7 @@ def _id(outcome: Outcome) -> str:
     return f"{outcome.factory} {'+'.join(outcome.limits) or 'no limit'} {there}"
 
 
-class ResilienceRows(Harness):
+class ResilienceSuite(Harness):
     """Grace, timeouts and early renewal, on an injected clock and without a wait."""
 
     @once
@@ -93,7 +93,7 @@ class ResilienceRows(Harness):
             how: Any = {"ttl": TTL, "grace": GRACE, **outcome.limits}
             answer = _answer(lambda: cache.get_or_set("key", factory, **how))
             leave.enter()
-            backend._plans.background.idle(self.patience) if half == "sync" else self._rest(cache)
+            backend._loading.background.idle(self.patience) if half == "sync" else self._rest(cache)
             later = cache.get("key")
 
         assert (outcome.answer, outcome.later) == (answer, later)
@@ -192,7 +192,7 @@ class ResilienceRows(Harness):
             wait(2)
             served = cache.get_or_set("key", factory, **how)
             if half == "sync":
-                backend._plans.background.idle(self.patience)
+                backend._loading.background.idle(self.patience)
             else:
                 self._rest(cache)
             late = [cache.get_or_set("key", factory, **how), cache.get("key")]
@@ -214,7 +214,7 @@ class ResilienceRows(Harness):
         backend.get_or_set("key", lambda: "value", **how)
         wait(TTL / 2 + 1)
         served = backend.get_or_set("key", _Failing(), **how)
-        backend._plans.background.idle(self.patience)
+        backend._loading.background.idle(self.patience)
 
         assert ["value", "value"] == [served, backend.get("key")]
         assert (1, 1) == (backend.stats().errors, backend.stats().background_errors)
@@ -225,19 +225,19 @@ class ResilienceRows(Harness):
     ) -> None:
         """With `beta` the chance of an early renewal grows with the cost and the age."""
         measured = iter([0.0, 4.0, *[10.0] * 100])
-        backend._plans.timer = lambda: next(measured)
+        backend._loading.timer = lambda: next(measured)
         how: Any = {"ttl": 100.0, "beta": 1.0}
         chances = [0.0]
-        backend._plans._chance = lambda: chances[-1]
+        backend._loading.chance = lambda: chances[-1]
         factory = Tally("first", "second")
         backend.get_or_set("key", factory, **how)
         wait(97)
         served = [backend.get_or_set("key", factory, **how)]
-        backend._plans.background.idle(self.patience)
+        backend._loading.background.idle(self.patience)
         calls = [factory.calls]
         chances.append(0.99)
         served.append(backend.get_or_set("key", factory, **how))
-        backend._plans.background.idle(self.patience)
+        backend._loading.background.idle(self.patience)
         calls.append(factory.calls)
 
         assert ["first", "first"] == served
@@ -295,7 +295,7 @@ class ResilienceRows(Harness):
     @once
     def test_jitter_shortens_the_ttl(self, cache: CacheInterface, backend: BaseBackend) -> None:
         """A fraction of the ttl is taken off by chance, never added."""
-        backend._plans._chance = lambda: 0.5
+        backend._loading.chance = lambda: 0.5
         cache.get_or_set("key", lambda: 1, 100, jitter=0.2)
 
         assert self.seconds(90) == cache.ttl("key")

@@ -13,7 +13,7 @@ PATTERNS = ("*", "?", "[a", "[ab]", "a*", "a?", "\\", "^", "-", "%", "_", ".*", 
 """Prefixes that mean something to one matcher or another."""
 
 
-class ScanRows(Harness):
+class ScanSuite(Harness):
     """Keys by prefix."""
 
     def test_scan_yields_every_live_key_once(

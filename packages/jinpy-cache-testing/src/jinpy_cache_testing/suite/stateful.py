@@ -17,7 +17,7 @@ from jinpy_cache_testing.samples import required, sample
 from jinpy_cache_testing.stateful import CacheMachine, Stage
 
 
-class LockstepRows(Harness):
+class StatefulSuite(Harness):
     """Random sequences of operations."""
 
     examples: ClassVar[int | None] = None

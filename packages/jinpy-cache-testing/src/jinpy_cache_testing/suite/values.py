@@ -14,7 +14,6 @@ from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import SerializerSpec
 from jinpy_cache_testing.harness import Harness, Make, not_with
-from jinpy_cache_testing.suite.operations import WRITING
 from jinpy_cache_testing.samples import (
     PLAIN,
     RICH,
@@ -25,6 +24,7 @@ from jinpy_cache_testing.samples import (
     required,
     same,
 )
+from jinpy_cache_testing.suite.operations import WRITING
 
 FALSY: dict[str, object] = {
     "None": None,
@@ -38,7 +38,7 @@ FALSY: dict[str, object] = {
 }
 
 
-class ValueRows(Harness):
+class ValueSuite(Harness):
     """Round trips, refusals, isolation and typed reads."""
 
     def test_required_values_come_back_exactly(

@@ -1,0 +1,1 @@
+"""From what people write (URLs, TOML, the environment) to open backends of the right class."""

@@ -1,0 +1,26 @@
+"""What configuration classes are made of: checks of single settings, and structuring of data."""
+
+from jinpy_cache_core.settings.structuring import Problems, structure_fields
+from jinpy_cache_core.settings.validation import (
+    Validator,
+    duration,
+    one_of,
+    optional_namespace,
+    switch,
+    to_secret,
+    to_secrets,
+    whole_number,
+)
+
+__all__ = [
+    "Problems",
+    "Validator",
+    "duration",
+    "one_of",
+    "optional_namespace",
+    "structure_fields",
+    "switch",
+    "to_secret",
+    "to_secrets",
+    "whole_number",
+]

@@ -1,0 +1,1 @@
+"""What each operation sends to the server, and what the replies mean."""

@@ -1,0 +1,1 @@
+"""The words that drivers, routes and connections exchange: requests, nodes, failures, deadlines."""

@@ -1,0 +1,1 @@
+"""Which server a command goes to, and what happens when that server cannot answer it."""
