@@ -12,6 +12,8 @@ import pytest
 from packaging.metadata import Metadata
 from packaging.utils import parse_wheel_filename
 
+sys.path.insert(0, str(Path(__file__).parent))  # the folder's own modules
+
 
 @attrs.frozen
 class Artefacts:

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from jinpy_cache_redis.connections.async_connection import StreamLink
 from jinpy_cache_redis.connections.dialing import Dialer
+from jinpy_cache_redis.connections.managed import ManagedPool
 from jinpy_cache_redis.connections.pool import closed, exhausted
-from jinpy_cache_redis.drivers.pool_registry import ManagedPool
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from jinpy_cache_redis.connections.connection import SocketLink
 from jinpy_cache_redis.connections.dialing import Dialer
-from jinpy_cache_redis.drivers.pool_registry import ManagedPool
+from jinpy_cache_redis.connections.managed import ManagedPool
 from jinpy_cache_redis.protocol.failures import Exhausted, Refused
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node

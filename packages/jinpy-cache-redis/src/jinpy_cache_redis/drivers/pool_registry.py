@@ -2,28 +2,12 @@
 
 import threading
 from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from jinpy_cache_redis.connections.managed import ManagedPool
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.routing.router import Router
-
-
-class ManagedPool(Protocol):
-    """What a pool of either kind can be told without waiting."""
-
-    def drop_idle(self) -> None:
-        """Close what is idle, since the server may be another by now."""
-        ...
-
-    def close(self) -> None:
-        """Close what is idle now and what is in use when it is given back."""
-        ...
-
-    def abandon(self) -> None:
-        """Let go of every link in a forked child; the parent goes on using them."""
-        ...
-
 
 K = TypeVar("K", bound=ManagedPool)
 

@@ -1,1 +1,0 @@
-"""The rows of the contract, one module for each part of it."""
