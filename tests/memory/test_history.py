@@ -1,7 +1,7 @@
 """What the adaptive policy remembers of the keys it has evicted."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jinpy_cache_memory.eviction.history import (
@@ -11,16 +11,25 @@ from jinpy_cache_memory.eviction.history import (
     HASH_BITS,
     MOST,
     NOT_LATELY,
+    REST_SHIFT,
+    SLOTS,
     History,
 )
 
 CAPACITY = 100
 LATELY = 64
+SLOT_BITS = (CAPACITY * SLOTS - 1).bit_length()
+"""The lowest bits of a hash, which say the slot: the table is a power of two in size."""
 
 hashes = st.integers(0, (1 << HASH_BITS) - 1)
 places = st.sampled_from([FROM_WINDOW, FROM_MAIN])
 counts = st.integers(1, MOST)
 epochs = st.integers(0, 4000)
+
+
+def known_by(hashed: int) -> tuple[int, int]:
+    """What the history knows a key by: its slot and the part of its hash kept there."""
+    return hashed & (1 << SLOT_BITS) - 1, hashed >> REST_SHIFT
 
 
 def elsewhere(hashed: int) -> int:
@@ -37,14 +46,17 @@ def test_a_key_that_is_back_is_known(hashed, place, count, epoch, later):
 
 
 @given(hashes, hashes, places, counts, epochs)
+@example(0, 1 << SLOT_BITS - 1, FROM_WINDOW, 1, 0)  # they differ in the highest bit of the slot,
+@example(0, 1 << SLOT_BITS, FROM_WINDOW, 1, 0)  # in bits that nothing keeps, lowest
+@example(0, 1 << REST_SHIFT - 1, FROM_WINDOW, 1, 0)  # and highest,
+@example(0, 1 << REST_SHIFT, FROM_WINDOW, 1, 0)  # and in the lowest bit of what is kept.
 def test_a_key_that_was_never_evicted_is_unknown(hashed, other, place, count, epoch):
-    """Nothing is said of it, be the history empty or not, unless both hashes are alike."""
+    """Nothing is said of it unless its slot and the kept part of its hash are another key's."""
     history = History(CAPACITY, LATELY)
     assert 0 == history.recall(hashed, epoch)
     history.remember(other, place, count, epoch)
-    known = history.recall(hashed, epoch)
-    alike = (hashed >> HASH_BITS - 12, hashed & 255) == (other >> HASH_BITS - 12, other & 255)
-    assert (known != 0) is alike
+    alike = known_by(hashed) == known_by(other)
+    assert (place << COUNT_BITS | count if alike else 0) == history.recall(hashed, epoch)
 
 
 @given(hashes, places, counts)
