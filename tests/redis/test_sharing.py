@@ -65,24 +65,32 @@ def test_many_threads_and_loops_at_once(make, standalone):
     assert [] == wrong
 
 
-def test_threads_that_come_first_at_once_share_connections(make, standalone, monkeypatch):
-    """However many threads make the first call together, closing leaves no connection behind."""
+def test_threads_that_come_first_at_once_share_connections(make, server, monkeypatch):
+    """However many threads make the first call together, they share one pool, and closing ends it.
+
+    Its one connection is the only one that the server ever sees.
+    """
     monkeypatch.setattr(DriverFactory, "driver", slowly(DriverFactory.driver))
-    for _ in range(30):
-        cache = make(standalone.url, pool_size=4)
-        barrier = threading.Barrier(8)
+    with server.admin() as admin:
+        for number in range(30):
+            cache = make(server.url, pool_size=1, **PATIENT)
+            barrier = threading.Barrier(8)
+            counts: list[int] = []
 
-        def first_call(cache=cache, barrier=barrier) -> None:
-            barrier.wait(30)
-            cache.incr("k")
+            def first_call(cache=cache, barrier=barrier, counts=counts, key=f"k{number}") -> None:
+                barrier.wait(30)
+                counts.append(cache.incr(key))
 
-        threads = [threading.Thread(target=first_call) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        cache.close()
-    gc.collect()
+            accepted = admin.info("stats")["total_connections_received"]
+            threads = [threading.Thread(target=first_call) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            cache.close()
+            assert [1, 2, 3, 4, 5, 6, 7, 8] == sorted(counts)
+            assert accepted + 1 == admin.info("stats")["total_connections_received"]
+            assert 1 == len(admin.client_list())
 
 
 def test_one_loop_after_the_other(make, standalone):
