@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jinpy_cache_core import (
@@ -435,13 +435,19 @@ def test_what_another_serializer_wrote_is_never_wrong(reader: str, writer: str) 
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+@example("12")
+@example("-7")
+@example("007")
 def test_text_of_another_program_is_never_a_number(text: str) -> None:
     """No text, not even of one letter, reads as MessagePack; digits are an integer everywhere."""
     payload = text.encode()
-    if parse_integer(payload) is None:
-        for read in (CODECS["msgpack"].decode, lambda k, p: CODECS["msgpack"].decode_as(k, p, int)):
+    number = parse_integer(payload)
+    for read in (CODECS["msgpack"].decode, lambda k, p: CODECS["msgpack"].decode_as(k, p, int)):
+        if number is None:
             with pytest.raises(CacheSerializationError, match="another serializer"):
                 read("k", payload)
+        else:
+            assert number == read("k", payload)
 
 
 @pytest.mark.parametrize("name", ["msgpack", "json", "pickle", "signed pickle"])
