@@ -23,6 +23,15 @@ QUICK = {
 }
 """Time limits that let a test of a fault end soon."""
 
+LATE = 20.0
+"""Seconds in which any budget of a few seconds is spent, however slow the machine.
+
+A test that compares with it lets what has no budget take much longer, by `COUNTLESS` attempts.
+"""
+
+COUNTLESS = 1000
+"""More retries than fit into any budget."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _server_program() -> None:

@@ -6,13 +6,10 @@ import threading
 import time
 
 import pytest
-from tests.redis.conftest import QUICK
-from tests.redis.servers import free_port
+from tests.redis.conftest import COUNTLESS, LATE
+from tests.redis.servers import PATIENCE, free_port, until
 
 from jinpy_cache_core import CacheConnectionError, CacheException, CacheTimeoutError
-
-BUDGET = QUICK["operation_timeout"]
-SLACK = 0.8
 
 
 def answers(port: int) -> bool:
@@ -26,15 +23,24 @@ def answers(port: int) -> bool:
             return False
 
 
+def answer(call):
+    """What a call returns in the end, though a slow machine lets it time out before."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return call()
+        except CacheTimeoutError:
+            if time.monotonic() > deadline:
+                raise
+
+
 def test_a_server_that_appears_later(half, start_server):
-    """Nothing is connected at construction; operations fail in time, and work once there is one."""
+    """Nothing is connected at construction; operations fail after four attempts, and work later."""
     port = free_port()
-    cache = half(f"redis://127.0.0.1:{port}")
+    cache = half(f"redis://127.0.0.1:{port}", retries=3, operation_timeout=LATE)
     for _ in range(2):
-        began = time.monotonic()
-        with pytest.raises(CacheConnectionError) as caught:
+        with pytest.raises(CacheConnectionError, match=r"\(4 attempts\)") as caught:
             cache.get("k")
-        assert time.monotonic() - began < BUDGET + SLACK
     assert caught.value.errno == 111
     assert caught.value.__cause__ is not None
     assert cache.is_healthy() is False
@@ -58,7 +64,10 @@ def test_a_name_with_two_addresses(half, server):
 
 
 def test_a_black_hole(half):
-    """A server whose accept queue is full answers no connection: the budget holds."""
+    """A server whose accept queue is full answers no connection: the budget holds.
+
+    Without it, a thousand attempts of 0.2 s would follow the first.
+    """
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
         hole.listen(0)
@@ -68,11 +77,16 @@ def test_a_black_hole(half):
             for filler in fillers:
                 filler.setblocking(False)
                 filler.connect_ex(("127.0.0.1", port))
-            cache = half(f"redis://127.0.0.1:{port}", connect_timeout=0.2, retries=1)
+            cache = half(
+                f"redis://127.0.0.1:{port}",
+                connect_timeout=0.2,
+                operation_timeout=0.6,
+                retries=COUNTLESS,
+            )
             began = time.monotonic()
             with pytest.raises(CacheTimeoutError):
                 cache.get("k")
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < LATE
         finally:
             for filler in fillers:
                 filler.close()
@@ -112,33 +126,34 @@ def test_idle_connections_that_are_reset(half, proxy):
 
 
 @pytest.mark.parametrize("hang", ["stop", "pause", "sleep"])
-def test_a_server_that_hangs(half, server, hang):
-    """Operations time out within their budget; afterwards no reply of then reaches anyone."""
-    cache = half(server.url, command_timeout=0.15, operation_timeout=0.5, retries=1)
-    for number in range(50):
-        cache.set(f"k{number}", {"k": number})
+def test_a_server_that_hangs(half, make, server, hang):
+    """Operations time out within their budget; afterwards no reply of then reaches anyone.
+
+    Without one they would go on, for a hundred seconds, until the server answers and they succeed.
+    """
+    make(server.url).set_many({f"k{number}": {"k": number} for number in range(50)})
+    cache = half(server.url, command_timeout=0.1, operation_timeout=0.3, retries=COUNTLESS)
+    assert {"k": 0} == answer(lambda: cache.get("k0"))
     if hang == "stop":
         server.pause()
     elif hang == "pause":
-        server.ask("CLIENT", "PAUSE", 3000)
+        server.ask("CLIENT", "PAUSE", 4000)
     else:
         with socket.create_connection(("127.0.0.1", server.port)) as sleeper:
-            sleeper.sendall(b"DEBUG SLEEP 3\r\n")
+            sleeper.sendall(b"DEBUG SLEEP 4\r\n")
     while answers(server.port):
         pass
     for call in (lambda: cache.get("k1"), lambda: cache.incr("n"), lambda: cache.set("k2", 2)):
         began = time.monotonic()
         with pytest.raises(CacheTimeoutError):
             call()
-        assert time.monotonic() - began < 0.5 + SLACK
+        assert time.monotonic() - began < LATE
     assert cache.is_healthy() is False
     if hang == "stop":
         server.resume()
-    deadline = time.monotonic() + 5
-    while not cache.is_healthy():
-        assert time.monotonic() < deadline
+    until(cache.is_healthy, "the server answers again")
     for number in range(3, 50):
-        assert {"k": number} == cache.get(f"k{number}")
+        assert {"k": number} == answer(lambda n=number: cache.get(f"k{n}"))
 
 
 @pytest.mark.parametrize(
@@ -194,25 +209,23 @@ def test_a_reply_that_is_lost(half, proxy, operation, again):
 
 
 def test_a_kill_under_load(server, make):
-    """On one object, sync and async: no wrong value, errors only while it is down, all in time.
+    """On one object, sync and async: no wrong value, and errors only while the server is down.
 
-    It recovers within a second.
+    What begins after its return succeeds. Time limits are long, so that what fails is not the
+    machine; nothing waits for them.
     """
-    backend = make(server.url, command_timeout=0.5, operation_timeout=1.5)
+    backend = make(server.url, command_timeout=LATE, operation_timeout=LATE, pool_timeout=LATE)
     backend.set_many({f"k{n}": {"k": n, "seq": 0} for n in range(20)})
     ended = threading.Event()
     wrong: list[object] = []
-    slowest = [0.0]
-    errors: list[tuple[float, float]] = []
-    successes: list[float] = []
+    errors: list[tuple[str, float, float]] = []
+    successes: list[tuple[str, float]] = []
 
-    def note(began: float, error: CacheException | None) -> None:
-        now = time.monotonic()
-        slowest[0] = max(slowest[0], now - began)
+    def note(half: str, began: float, error: CacheException | None) -> None:
         if error is None:
-            successes.append(now)
+            successes.append((half, began))
         else:
-            errors.append((began, now))
+            errors.append((half, began, time.monotonic()))
 
     def check(number: int, value: object) -> None:
         if value is not None and (not isinstance(value, dict) or value.get("k") != number):
@@ -230,9 +243,9 @@ def test_a_kill_under_load(server, make):
                 else:
                     backend.set(f"k{number}", {"k": number, "seq": step})
             except CacheException as error:
-                note(began, error)
+                note("sync", began, error)
             else:
-                note(began, None)
+                note("sync", began, None)
 
     async def atask(seed: int) -> None:
         step = seed
@@ -246,12 +259,18 @@ def test_a_kill_under_load(server, make):
                 else:
                     await backend.aset(f"k{number}", {"k": number, "seq": step})
             except CacheException as error:
-                note(began, error)
+                note("async", began, error)
             else:
-                note(began, None)
+                note("async", began, None)
 
     async def awork() -> None:
         await asyncio.gather(*[atask(1000 * n) for n in range(4)])
+
+    def succeeded(since: float) -> bool:
+        return {"sync", "async"} == {half for half, began in list(successes) if began > since}
+
+    def failed(since: float) -> bool:
+        return {"sync", "async"} == {half for half, began, _ in list(errors) if began > since}
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
     threads.append(threading.Thread(target=lambda: asyncio.run(awork())))
@@ -259,23 +278,22 @@ def test_a_kill_under_load(server, make):
         thread.start()
     downs: list[tuple[float, float]] = []
     try:
+        until(lambda: succeeded(0.0), "the load runs")
         for _ in range(2):
-            time.sleep(0.3)  # the load runs
             down = time.monotonic()
             server.kill()
-            time.sleep(0.5)  # the outage
+            until(lambda d=down: failed(d), "operations fail while it is down")
             server.start()
-            downs.append((down, time.monotonic()))
-            time.sleep(1.2)
+            up = time.monotonic()
+            downs.append((down, up))
+            until(lambda u=up: succeeded(u), "operations succeed again")
     finally:
         ended.set()
         for thread in threads:
-            thread.join(20)
+            thread.join(2 * LATE)
     assert [] == wrong
-    assert slowest[0] < 1.5 + SLACK
-    for began, failed in errors:
-        assert any(down - 0.1 <= failed and began <= up + 0.2 for down, up in downs)
-    for _, up in downs:
-        assert any(up <= moment <= up + 1.0 for moment in successes)
-        late = [failed for began, failed in errors if up + 1.0 < began < up + 1.2]
-        assert [] == late
+    assert [] == [
+        (began, failed)
+        for _, began, failed in errors
+        if not any(down <= failed and began <= up for down, up in downs)
+    ]
