@@ -264,6 +264,16 @@ class Cluster:
         with server.admin() as client:
             return str(client.execute_command("CLUSTER INFO")["cluster_state"])
 
+    def owner_of(self, server: Server, slot: int) -> int | None:
+        """The port of whoever serves a slot, in the eyes of one server that finds all is well."""
+        if self._state(server) != "ok":
+            return None
+        with server.admin() as client:
+            for first, last, primary, *_ in client.execute_command("CLUSTER", "SLOTS"):
+                if first <= slot <= last:
+                    return int(primary[1])
+        return None
+
     def primaries(self) -> list[Server]:
         """Who holds slots now, among those that run."""
         return [s for s in self.servers if s.process is not None and role_of(s) == "master"]
@@ -334,6 +344,12 @@ class SentinelGroup:
         for sentinel in self.sentinels:
             until(lambda s=sentinel: self._sees_all(s), "the sentinels know each other")
         return self
+
+    def named_by(self, sentinel: Server) -> int:
+        """The port of the primary, as one sentinel names it."""
+        with sentinel.admin() as client:
+            address = client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", self.SERVICE)
+            return int(address[1])
 
     def _sees_all(self, sentinel: Server) -> bool:
         with sentinel.admin() as client:
