@@ -72,6 +72,8 @@ def test_a_full_disk(tmp_path, shell, size):
     ):
         answer = disk.ask(adds)
         assert failed_with(answer, errno.ENOSPC), answer
+    lines = disk.ask("len(shown(lambda: cache.set('large', bytes(200_000))))")
+    assert int(lines) <= 25  # what a user sees: their line, the operation, and one cause
     assert disk.ask("(cache.get('kept'), cache.get('k7') == bytes(500))") == "('old', True)"
     assert disk.ask("cache.delete('kept')") == "True"
     assert disk.ask("cache.get('kept')") == "None"

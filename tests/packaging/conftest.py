@@ -10,6 +10,7 @@ from zipfile import ZipFile
 import attrs
 import pytest
 from packaging.metadata import Metadata
+from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
 sys.path.insert(0, str(Path(__file__).parent))  # the folder's own modules
@@ -27,12 +28,16 @@ class Artefacts:
             [path] = [path for path in wheel.namelist() if path.endswith(".dist-info/METADATA")]
             return Metadata.from_email(wheel.read(path))
 
+    def requirements(self, name: str) -> list[Requirement]:
+        """What a distribution cannot be without: its requirements but those of extras."""
+        required = self.metadata(name).requires_dist or []
+        return [each for each in required if "extra ==" not in str(each.marker)]
+
     def with_siblings(self, *names: str) -> list[Path]:
         """Return the wheels of distributions and of every sibling that they depend on."""
         wanted = list(names)
         for name in wanted:
-            requirements = self.metadata(name).requires_dist or []
-            siblings = [each.name for each in requirements if each.name in self.wheels]
+            siblings = [each.name for each in self.requirements(name) if each.name in self.wheels]
             wanted += [sibling for sibling in siblings if sibling not in wanted]
         return [self.wheels[name] for name in wanted]
 

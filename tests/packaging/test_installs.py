@@ -11,6 +11,7 @@ USES = {
     "jinpy-cache-memory": "memory",
     "jinpy-cache-file": "file",
     "jinpy-cache-redis": "redis",
+    "jinpy-cache-testing": "testing",
     "jinpy-utils": "meta",
 }
 
@@ -43,7 +44,7 @@ def test_lowest_allowed_dependencies_suffice(
     name: str,
 ) -> None:
     """The lower bounds in the metadata are true: the tests pass with exactly those versions."""
-    wheels = artefacts.with_siblings(name)
+    wheels = artefacts.with_siblings(name, "jinpy-cache-testing")
     lowest = "".join(
         f"{requirement.name}=={specifier.version}\n"
         for sibling in artefacts.wheels

@@ -65,7 +65,7 @@ def test_release_gives_every_distribution_the_version(checkout: Checkout) -> Non
     assert not any("1.2.3" in after[path] for path in projects)
     assert re.search(r"^## 1\.3\.0 \(\d{4}-\d\d-\d\d\)$", after["CHANGELOG.md"], re.MULTILINE)
     assert "## 1.2.3 (2026-01-31)" in after["CHANGELOG.md"]
-    assert checkout.release("--check").stdout == "5 distributions agree on 1.3.0.\n"
+    assert checkout.release("--check").stdout == "6 distributions agree on 1.3.0.\n"
 
 
 def test_release_changes_nothing_but_versions(checkout: Checkout) -> None:

@@ -12,6 +12,7 @@ import time  # noqa: F401
 from pathlib import Path
 
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+from jinpy_cache_testing.diagnosis import shown  # noqa: F401
 
 settings = eval(sys.argv[2]) if len(sys.argv) > 2 else {}
 user = settings.pop("user", None)

@@ -1,7 +1,7 @@
 """Configuration, the manager and its clients."""
 
 from pathlib import Path
-from typing import assert_type
+from typing import Protocol, assert_type, runtime_checkable
 
 from jinpy_utils.cache import (
     AsyncCacheClient,
@@ -16,6 +16,7 @@ from jinpy_utils.cache import (
     CacheManagerConfig,
     CacheTimeoutError,
     FileCacheConfig,
+    MemoryCacheBackend,
     MemoryCacheConfig,
     RedisCacheConfig,
     get_cache,
@@ -63,3 +64,25 @@ def catch(error: CacheException) -> ValueError | ConnectionError | TimeoutError 
     if isinstance(error, CacheConfigurationError | CacheConnectionError | CacheTimeoutError):
         return error
     return None
+
+
+@runtime_checkable
+class Named(Protocol):
+    """What something with a name is."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        ...
+
+
+class NamedMemory(MemoryCacheBackend, Named):
+    """A backend has no metaclass, so it may be a protocol's class, too."""
+
+
+def uses_a_backend_of_its_own() -> str:
+    """A subclass is made, and used, as its parent is."""
+    with NamedMemory(MemoryCacheConfig(name="mine")) as cache:
+        cache.set("key", 1)
+        number: int | None = cache.get("key", type=int)
+        return f"{cache.name}: {number}"

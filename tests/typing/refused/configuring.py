@@ -1,6 +1,14 @@
 """A misspelt or mistyped setting is seen before anything runs."""
 
-from jinpy_utils.cache import Cache, CacheManagerConfig, MemoryCacheConfig
+from jinpy_utils.cache import (
+    Cache,
+    CacheManagerConfig,
+    FileCacheBackend,
+    FileCacheConfig,
+    MemoryCacheBackend,
+    MemoryCacheConfig,
+    RedisCacheBackend,
+)
 
 
 def wrong_settings() -> None:
@@ -12,6 +20,15 @@ def wrong_settings() -> None:
     CacheManagerConfig(backends=[1])  # E
     CacheManagerConfig(default_backend=3)  # E
     Cache(backend=1)  # E
+
+
+def wrong_backends(config: FileCacheConfig) -> None:
+    """Backends are classes like any other: checkers know what they take."""
+    MemoryCacheBackend(bogus=1)  # E
+    FileCacheBackend(bogus=1)  # E
+    RedisCacheBackend(bogus=1)  # E
+    MemoryCacheBackend(config)  # E
+    MemoryCacheBackend().bogus()  # E
 
 
 def changed_settings(config: MemoryCacheConfig) -> None:

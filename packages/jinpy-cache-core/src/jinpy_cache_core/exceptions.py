@@ -5,7 +5,7 @@ away, and `except CacheException` everything this library raises on purpose.
 """
 
 import os
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final, Self, TypeVar
 
 from jinpy_cache_core.enums import CacheErrorType, CacheOperation
 
@@ -26,6 +26,7 @@ __all__ = [
     "CacheValueTypeError",
     "shown_key",
     "with_article",
+    "without_frames",
 ]
 
 FULL_TRACEBACKS: Final = bool(os.environ.get("JINPY_CACHE_FULL_TRACEBACKS"))
@@ -44,6 +45,14 @@ def shown_key(key: object) -> str:
 def with_article(name: str) -> str:
     """A type's name as a sentence needs it: `"an int"`, `"a str"`."""
     return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
+
+
+E = TypeVar("E", bound="CacheException")
+
+
+def without_frames(error: E) -> E:
+    """The error without the frames that it came through, which are ours, to be raised again."""
+    return error if FULL_TRACEBACKS else error.with_traceback(None)
 
 
 class CacheException(Exception):  # noqa: N818 - the published name

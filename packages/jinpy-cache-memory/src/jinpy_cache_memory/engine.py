@@ -173,10 +173,10 @@ class Engine:
         try:
             entry = self._entries.get(key)
         except TypeError:  # unhashable
-            return self._odd_get(key, default, type)
+            return self._general_get(key, default, type=type)
         if entry is None:
             if self._closed or not _is_surely_a_key(key):
-                return self._odd_get(key, default, type)
+                return self._general_get(key, default, type=type)
             return default
         if entry.deadline < UNREACHED and self._now() >= entry.deadline:
             self._reclaim(entry)
@@ -192,10 +192,7 @@ class Engine:
                     return thaw(value.data)
                 except Exception:  # noqa: BLE001, S110 - it happens again, and is told in context
                     pass
-        return self._odd_get(key, default, type)
-
-    def _odd_get(self, key: Any, default: object, kind: Any) -> Any:
-        return self._general_get(key, default, type=kind)
+        return self._general_get(key, default, type=type)
 
     def set(self, key: Any, value: object, ttl: Any = None) -> None:
         """`MemoryCacheBackend.set`."""

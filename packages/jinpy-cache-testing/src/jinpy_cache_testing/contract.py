@@ -13,6 +13,7 @@ from jinpy_cache_testing.suite.loading import LoadingSuite
 from jinpy_cache_testing.suite.resilience import ResilienceSuite
 from jinpy_cache_testing.suite.scanning import ScanSuite
 from jinpy_cache_testing.suite.stateful import StatefulSuite
+from jinpy_cache_testing.suite.tracebacks import TracebackSuite
 from jinpy_cache_testing.suite.values import ValueSuite
 
 
@@ -27,6 +28,7 @@ class BackendContract(
     ValueSuite,
     DamageSuite,
     LifecycleSuite,
+    TracebackSuite,
     ConcurrencySuite,
     LoadingSuite,
     InvalidationSuite,

@@ -12,6 +12,7 @@ from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.exceptions import CacheException, without_frames
 from jinpy_cache_core.interfaces import AsyncCacheInterface
 
 P = ParamSpec("P")
@@ -98,6 +99,8 @@ class AsyncOperations(Operations, AsyncCacheInterface):
         if not self._closed:
             try:
                 return await self._workers.run(call, *args, **kwargs)
+            except CacheException as error:  # its own edge has placed it, in the other thread
+                raise without_frames(error) from error.__cause__
             except RuntimeError:
                 if not self._closed:  # between the look and the call
                     raise

@@ -23,6 +23,7 @@ from jinpy_cache_core.exceptions import (
     CacheException,
     CacheSerializationError,
     CacheTimeoutError,
+    without_frames,
 )
 
 P = ParamSpec("P")
@@ -146,7 +147,7 @@ def false_on_failure(
     def edge(self: S, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         try:
             return method(self, *args, **kwargs)
-        except Exception:  # noqa: BLE001
+        except Exception:
             return False
 
     return edge
@@ -161,7 +162,7 @@ def afalse_on_failure(
     async def edge(self: S, /, *args: P.args, **kwargs: P.kwargs) -> bool:
         try:
             return await method(self, *args, **kwargs)
-        except Exception:  # noqa: BLE001
+        except Exception:
             return False
 
     return edge
@@ -192,11 +193,11 @@ def _function_edge(
     def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - this is the edge
+        except Exception as error:
             answer = _answer(self, operation, miss, error, args, kwargs)
             if answer is not REFUSES:
                 return answer
-            raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+            raise self._placed(error, operation, args, kwargs)
 
     return edge
 
@@ -207,11 +208,11 @@ def _coroutine_edge(
     async def edge(self: ErrorEdge, /, *args: Any, **kwargs: Any) -> Any:
         try:
             return await method(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             answer = _answer(self, operation, miss, error, args, kwargs)
             if answer is not REFUSES:
                 return answer
-            raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+            raise self._placed(error, operation, args, kwargs)
 
     return edge
 
@@ -224,10 +225,10 @@ def _generator_edge(
         try:
             steps: Generator[Any, Any, Any] = method(self, *args, **kwargs)
             answer = yield from steps
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             answer = _answer(self, operation, miss, error, args, kwargs)
             if answer is REFUSES:
-                raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+                raise self._placed(error, operation, args, kwargs)
         return answer
 
     return edge
@@ -241,9 +242,9 @@ def _async_generator_edge(
         try:
             async for step in steps:
                 yield step
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             if _answer(self, operation, miss, error, args, kwargs) is REFUSES:
-                raise self._placed(error, operation, args, kwargs)  # noqa: B904 - it has its cause
+                raise self._placed(error, operation, args, kwargs)
         finally:
             await steps.aclose()
 
@@ -283,7 +284,7 @@ def shortened(error: CacheException, cause: BaseException | None) -> CacheExcept
         else:
             cause = cause.with_traceback(_theirs(cause.__traceback__))
     error.__cause__, error.__suppress_context__ = cause, True
-    return error.with_traceback(None)
+    return without_frames(error)
 
 
 def _last(trace: TracebackType | None) -> TracebackType | None:

@@ -5,10 +5,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from jinpy_cache_core.exceptions import (
-    FULL_TRACEBACKS,
     CacheException,
     CacheValueTypeError,
     shown_key,
+    without_frames,
 )
 from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.flights import current_flights, running_loop
@@ -35,7 +35,7 @@ def run(plan: Plan[T], loading: Loading) -> T:
             return value
         except CacheException as error:
             if error is failure and not isinstance(step, Compute):
-                _forget_frames(error)
+                raise without_frames(error) from error.__cause__
             raise
         outcome = failure = None
         try:
@@ -82,12 +82,6 @@ def _computed(step: Compute) -> Any:
     return value
 
 
-def _forget_frames(error: CacheException) -> None:
-    """Leave out the frames between an operation's own edge and the caller: they are all ours."""
-    if not FULL_TRACEBACKS:
-        error.__traceback__ = None
-
-
 async def arun(plan: Plan[T], loading: Loading) -> T:
     """Same as `run`, asynchronously, in this task; cancelling it reaches the plan."""
     outcome: Any = None
@@ -101,7 +95,7 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
             return value
         except CacheException as error:
             if error is failure and not isinstance(step, Compute):
-                _forget_frames(error)
+                raise without_frames(error) from error.__cause__
             raise
         outcome = failure = None
         try:
