@@ -102,6 +102,7 @@ def test_a_lock_file_that_was_removed_is_followed(fork, shell, directory):
     removed, go_on = os.pipe(), os.pipe()
 
     def work() -> None:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(30)  # ends a process that hangs
         with FileCacheBackend(config, clock=clock) as cache:
             cache.set("a", 1)

@@ -336,6 +336,7 @@ def test_a_child_forked_while_a_thread_writes_can_use_its_copy():
                 if child == 0:
                     code = 1
                     try:
+                        signal.signal(signal.SIGALRM, signal.SIG_DFL)
                         signal.alarm(20)
                         for turn in range(100):
                             backend.set(f"child:{turn}", turn, 60)
@@ -374,6 +375,7 @@ def test_a_child_forked_while_the_lock_is_held_can_use_its_copy(backend):
         if child == 0:
             code = 1
             try:
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
                 signal.alarm(20)
                 backend.set("key", backend.get("key") + 1)
                 books_agree(backend)

@@ -52,9 +52,8 @@ def test_lowest_allowed_dependencies_suffice(
         for specifier in requirement.specifier
         if specifier.operator == ">="
     )
-    python = make_environment(
-        *wheels, "hypothesis", "pytest", "pytest-asyncio", "pytest-xdist", constraints=lowest
-    )
+    tools = ("hypothesis", "pytest", "pytest-asyncio", "pytest-timeout", "pytest-xdist")
+    python = make_environment(*wheels, *tools, constraints=lowest)
     tests = root / "tests" / name.removeprefix("jinpy-cache-")
 
     said = run(
