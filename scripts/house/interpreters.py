@@ -13,7 +13,7 @@ from house.problem import Problem
 OLDEST_SUPPORTED = (3, 11)
 """The first minor version that the distributions promise to work on."""
 
-NEWEST_SUPPORTED = (3, 14)
+NEWEST_SUPPORTED = (3, 15)
 """The last minor version that `hatch.toml` has environments for."""
 
 _PROBE = """
@@ -62,7 +62,7 @@ def find_interpreters() -> list[Interpreter]:
         if OLDEST_SUPPORTED <= interpreter.version[:2] <= NEWEST_SUPPORTED:
             found.setdefault(interpreter.minor, interpreter)
     if not found:
-        message = "No CPython from 3.11 to 3.14 answers on this machine: install one of them."
+        message = "No CPython from 3.11 to 3.15 answers on this machine: install one of them."
         raise Problem(message)
     return sorted(found.values(), key=lambda interpreter: interpreter.version)
 

@@ -17,7 +17,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 @pytest.fixture
 def shims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A PATH and a home where every Python refuses to run, as shims of a version manager do."""
-    for name in ("python", "python3", *(f"python3.{minor}" for minor in range(11, 15))):
+    for name in ("python", "python3", *(f"python3.{minor}" for minor in range(11, 16))):
         shim = tmp_path / name
         shim.write_text("#!/bin/sh\necho 'command not found' >&2\nexit 127\n")
         shim.chmod(0o755)
@@ -61,7 +61,7 @@ def test_machine_without_an_interpreter_is_a_problem(
     monkeypatch.setattr(sys, "base_prefix", str(shims))
     monkeypatch.setattr(sys, "executable", str(shims / "python"))
 
-    with pytest.raises(Problem, match=r"No CPython from 3\.11 to 3\.14 answers"):
+    with pytest.raises(Problem, match=r"No CPython from 3\.11 to 3\.15 answers"):
         find_interpreters()
 
 
