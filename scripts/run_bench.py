@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import subprocess
 import sys
-from pathlib import Path
 
-from house.interpreters import find_interpreters
-from house.problem import Problem, run_script
-from house.toolbox import ROOT, TOOLS, open_toolbox
+from tools.hatch import ROOT, TOOLS, open_hatch
+from tools.interpreters import find_interpreters
 
 COMPILED = "--compiled"
 """The argument that puts the memory engine as machine code in the place of its source."""
@@ -16,28 +13,18 @@ COMPILED = "--compiled"
 
 def main() -> int:
     """Hand the arguments to the benchmarks and return their exit status."""
-    toolbox = open_toolbox(find_interpreters())
-    python = toolbox.prepare("bench")
-    settings = toolbox.settings_for(python)
+    hatch = open_hatch(find_interpreters().values())
     sources = [str(ROOT / "scripts")]
     if COMPILED in sys.argv[1:]:
-        sources.append(_compiled_engine(python, settings))
-    command = [str(python), "-m", "bench_suite", *sys.argv[1:]]
-    settings["PYTHONPATH"] = os.pathsep.join(sources)
-    return subprocess.run(command, env=settings, check=False).returncode
-
-
-def _compiled_engine(python: Path, settings: dict[str, str]) -> str:
-    """Build the memory engine as machine code, and return the folder that it is in."""
-    print("Compiling the memory engine ...", flush=True)
-    folder = str(TOOLS / "compiled")
-    shutil.rmtree(folder, ignore_errors=True)
-    command = [str(python), str(ROOT / "scripts" / "house" / "compile_engine.py"), folder]
-    if subprocess.run(command, env=settings, check=False).returncode:
-        message = "The memory engine could not be compiled; what failed is told above."
-        raise Problem(message)
-    return folder
+        print("Compiling the memory engine ...", flush=True)
+        sources.append(str(TOOLS / "compiled"))
+        shutil.rmtree(sources[-1], ignore_errors=True)
+        program = str(ROOT / "scripts" / "tools" / "compile_engine.py")
+        if status := hatch.run("bench:python", program, sources[-1]):
+            return status
+    search = f"PYTHONPATH={os.pathsep.join(sources)}"
+    return hatch.run("bench:env", search, "python", "-m", "bench_suite", *sys.argv[1:])
 
 
 if __name__ == "__main__":
-    run_script(main)
+    sys.exit(main())
