@@ -23,6 +23,7 @@ from jinpy_cache_core.exceptions import (
     CacheValueError,
 )
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
+from jinpy_cache_core.manager import Cache
 from jinpy_cache_testing.harness import Harness, Make, once
 from jinpy_cache_testing.suite.operations import EVERY, outcome
 from jinpy_cache_testing.sync_view import Half, new_runner
@@ -52,6 +53,35 @@ class LifecycleSuite(Harness):
         refused = {name: outcome(call, cache, "key", sample(1)) for name, call in EVERY.items()}
 
         assert dict.fromkeys(EVERY, CacheClosedError) == refused
+
+    @once
+    def test_a_cache_is_true_whatever_it_holds(
+        self, backend: BaseBackend, sample: Callable[[int], Any]
+    ) -> None:
+        """`cache or other` is the cache itself: empty, filled and closed, as itself and a facade."""
+        facade = Cache(backend)
+        truths = [bool(backend), bool(facade)]
+        backend.set("key", sample(1))
+        truths += [bool(backend), bool(facade)]
+        backend.close()
+
+        assert [True] * 6 == [*truths, bool(backend), bool(facade)]
+
+    @once
+    def test_len_counts_the_entries(
+        self, backend: BaseBackend, sample: Callable[[int], Any]
+    ) -> None:
+        """Every backend and facade tells how many entries it holds, until it is closed."""
+        facade = Cache(backend)
+        counts = [len(backend)]
+        backend.set_many({f"key{number}": sample(number) for number in range(3)})
+        counts += [len(backend), len(facade)]
+        backend.delete("key1")
+
+        assert [0, 3, 3, 2, 2] == [*counts, len(backend), len(facade)]
+        backend.close()
+        with pytest.raises(CacheClosedError):
+            len(backend)
 
     @once
     def test_a_closed_cache_is_not_healthy(
