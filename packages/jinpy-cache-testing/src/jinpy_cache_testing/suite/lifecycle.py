@@ -58,7 +58,7 @@ class LifecycleSuite(Harness):
     def test_a_cache_is_true_whatever_it_holds(
         self, backend: BaseBackend, sample: Callable[[int], Any]
     ) -> None:
-        """`cache or other` is the cache itself: empty, filled and closed, as itself and a facade."""
+        """`cache or other` is the cache: empty, filled and closed, itself and its facade."""
         facade = Cache(backend)
         truths = [bool(backend), bool(facade)]
         backend.set("key", sample(1))
