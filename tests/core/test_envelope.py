@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jinpy_cache_core import CacheSerializationError, Secret
-from jinpy_cache_core.codec.signing import is_signed, sign
+from jinpy_cache_core.codec.signing import Binding, is_signed, sign
 from jinpy_cache_core.entries.envelope import Compression, Envelope, NewerEnvelopeError
 
 GOLDEN = Path(__file__).parent / "golden" / "envelope"
@@ -202,28 +202,52 @@ def test_an_envelope_shows_no_value() -> None:
 SECRET = Secret("a canary of a secret")
 
 
+BINDING = Binding("file", "msgpack", "1")
+"""What reads the signed bytes of these tests."""
+
+
 @given(ENVELOPES, st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_signature_covers_everything(envelope: Envelope, key: str) -> None:
-    """Only the same envelope, under the same key and by the same secret, verifies."""
-    signed = sign(envelope, key, SECRET)
-    assert is_signed(signed, key, [SECRET])
-    assert is_signed(Envelope.unpack(signed.pack()), key, [Secret("another"), SECRET])
-    assert not is_signed(signed, key + "x", [SECRET])
-    assert not is_signed(signed, key, [Secret("another")])
-    assert not is_signed(signed, key, [])
-    assert not is_signed(attrs.evolve(signed, payload=signed.payload + b"x"), key, [SECRET])
-    assert not is_signed(attrs.evolve(signed, tags=(*signed.tags, "x")), key, [SECRET])
-    assert not is_signed(attrs.evolve(signed, signature=None), key, [SECRET])
+    """Only the same envelope, for the same key and reader and by the same secret, verifies."""
+    signed = sign(envelope, key, BINDING, SECRET)
+    assert is_signed(signed, key, BINDING, [SECRET])
+    assert is_signed(Envelope.unpack(signed.pack()), key, BINDING, [Secret("another"), SECRET])
+    assert not is_signed(signed, key + "x", BINDING, [SECRET])
+    assert not is_signed(signed, key, BINDING, [Secret("another")])
+    assert not is_signed(signed, key, BINDING, [])
+    for changed in (
+        attrs.evolve(signed, payload=signed.payload + b"x"),
+        attrs.evolve(signed, tags=(*signed.tags, "x")),
+        attrs.evolve(signed, integer=not signed.integer),
+        attrs.evolve(signed, signature=None),
+    ):
+        assert not is_signed(changed, key, BINDING, [SECRET])
+    for reader in (
+        attrs.evolve(BINDING, store="redis"),
+        attrs.evolve(BINDING, serializer="pickle"),
+        attrs.evolve(BINDING, version="2"),
+    ):
+        assert not is_signed(signed, key, reader, [SECRET])
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
+
+
+@given(st.tuples(TEXTS, TEXTS, TEXTS, TEXTS), st.tuples(TEXTS, TEXTS, TEXTS, TEXTS))
+def test_what_is_signed_cannot_trade_bytes(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    """Lengths are signed, too: no two readers and keys have the same content to sign."""
+    contents = {Binding(*each[:3]).content(each[3], b"envelope") for each in (one, other)}
+    assert len({one, other}) == len(contents)
 
 
 def test_key_and_header_cannot_trade_bytes() -> None:
     """The key's length is signed too: bytes moved from the key to what follows it do not verify."""
-    signed = sign(Envelope(payload=b""), "ab", SECRET)
-    assert not is_signed(signed, "a", [SECRET])
+    signed = sign(Envelope(payload=b""), "ab", BINDING, SECRET)
+    assert not is_signed(signed, "a", BINDING, [SECRET])
 
 
 def test_the_signature_is_pinned() -> None:
     """What one release signed, every release verifies."""
-    signature = sign(Envelope(payload=b"payload"), "space:key", SECRET).signature
+    signature = sign(Envelope(payload=b"payload"), "space:key", BINDING, SECRET).signature
     assert signature is not None
     assert (GOLDEN.parent / "signature.bin").read_bytes() == signature

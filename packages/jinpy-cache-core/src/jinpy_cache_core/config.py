@@ -93,6 +93,7 @@ class BaseCacheBackendConfig(KnownKeywords):
             secret=self.secret,
             allow_unsigned_pickle=self.allow_unsigned_pickle,
             shared_store=self.shared_store,
+            store=str(self.backend_type),
         )
 
     @classmethod

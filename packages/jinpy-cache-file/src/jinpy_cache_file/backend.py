@@ -122,6 +122,7 @@ class FileCacheBackend(BaseBackend):
         self._recent_keys = RecentKeys()
         self._glance = self._store.glance
         self._decode = self._codec.decode
+        self._counts_signed = bool(self._codec.secrets)
         # A serializer of the user's own may take its time: it never runs in the event loop.
         self._swift = isinstance(settings.serializer, str)
 
@@ -334,6 +335,8 @@ class FileCacheBackend(BaseBackend):
         seconds = self._default_seconds if ttl is None else self._seconds(ttl)
         if self._closed:
             raise self._closed_error()
+        if self._counts_signed:
+            return self._count(key, amount, ttl)
         return self._store.count(key, amount, seconds)
 
     @mapped_errors(CacheOperation.GET_MANY)
@@ -439,15 +442,13 @@ class FileCacheBackend(BaseBackend):
     async def aincr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Same as `incr`, asynchronously; concurrent ones share a commit."""
         key = check_key(key)
-        decide = decisions.counting(check_amount(amount), self._seconds(ttl))
-        return await self._change(key, decide)
+        return await self._acount(key, check_amount(amount), ttl)
 
     @mapped_errors(CacheOperation.DECR)
     async def adecr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:
         """Same as `decr`, asynchronously; concurrent ones share a commit."""
         key = check_key(key)
-        decide = decisions.counting(negated(amount), self._seconds(ttl))
-        return await self._change(key, decide)
+        return await self._acount(key, negated(amount), ttl)
 
     @mapped_errors(CacheOperation.TOUCH)
     async def atouch(self, key: str, ttl: TTL) -> bool:
@@ -465,6 +466,10 @@ class FileCacheBackend(BaseBackend):
 
     def _store_payload(self, key: str, payload: bytes, seconds: float) -> None:
         self._opened()._store.store(key, payload, seconds)
+
+    async def _acount(self, key: str, amount: int, ttl: TTL) -> int:
+        form = self._codec.integer_form(key)
+        return await self._change(key, decisions.counting(amount, self._seconds(ttl), form))
 
     async def _change(self, key: str, decide: Decision[T], *, removes: bool = False) -> T:
         """Let a decision change one entry in the next shared commit."""

@@ -291,7 +291,7 @@ class Operations(Primitives, CacheInterface):
 
     def _count(self, key: str, amount: int, ttl: TTL) -> int:
         key = check_key(key)
-        decide = decisions.counting(amount, self._seconds(ttl))
+        decide = decisions.counting(amount, self._seconds(ttl), self._codec.integer_form(key))
         return self._opened()._update(key, decide)
 
     @mapped_errors(CacheOperation.SCAN)

@@ -8,7 +8,7 @@ comparison and one call:
 * anything else is what the serializer wrote. Should that look like one of the other two, it is put
   into an envelope without fields.
 
-With a secret, everything but plain integers is in a signed envelope, and nothing unsigned is read.
+With a secret, everything is in a signed envelope, integers too, and nothing unsigned is read.
 
 The functions that `Codec` calls are chosen once, when it is made, so that a plain cache pays for no
 feature that it does not use.
@@ -24,14 +24,16 @@ from jinpy_cache_core.codec.fast_paths import (
     Decode,
     Encode,
     bounded,
+    limited,
     msgpack_decoder,
     msgpack_encoder,
     plain_encoder,
     wrapping_encoder,
 )
-from jinpy_cache_core.codec.signing import is_signed, sign
+from jinpy_cache_core.codec.signing import Binding, is_signed, sign
+from jinpy_cache_core.entries.decisions import PLAIN_TEXT, IntegerForm
 from jinpy_cache_core.entries.envelope import FIRST_BYTE, Envelope, NewerEnvelopeError
-from jinpy_cache_core.entries.integers import parse_integer
+from jinpy_cache_core.entries.integers import integer_text, parse_integer
 from jinpy_cache_core.exceptions import (
     CacheConfigurationError,
     CacheException,
@@ -58,6 +60,9 @@ __all__ = ["Codec", "parse_integer"]
 T = TypeVar("T")
 
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
+FORMAT_VERSION: Final = 1
+"""The version of what a serializer writes that names none of its own."""
+
 _NEVER_MISTAKEN: Final = (MsgpackSerializer, JsonSerializer, PickleSerializer, NativeSerializer)
 """Built-ins that write neither `0xC1` nor an integer's text, as integers never reach them."""
 
@@ -74,6 +79,7 @@ class Codec:
         allow_unsigned_pickle: Use a serializer that can run code without signing, on a store that
             others could write to.
         shared_store: Whether others could write to the store.
+        store: The kind of store, which signatures bind an entry to.
         encode: From a key and a value to the bytes to store. Raises `CacheSerializationError` if
             the value would not come back equal, `CacheValueError` if it is too large.
         decode: From a key and stored bytes to the value; `MISSING` if the bytes only mark who is
@@ -87,6 +93,7 @@ class Codec:
     secrets: tuple[Secret, ...] = ()
     allow_unsigned_pickle: bool = False
     shared_store: bool = True
+    store: str = "store"
     encode: Encode = attrs.field(init=False, repr=False, eq=False)
     decode: Decode = attrs.field(init=False, repr=False, eq=False)
     _foreign_heads: frozenset[int] = attrs.field(init=False, repr=False, eq=False)
@@ -117,6 +124,7 @@ class Codec:
         secret: Secret | Iterable[Secret] | None = None,
         allow_unsigned_pickle: bool = False,
         shared_store: bool = True,
+        store: str = "store",
     ) -> "Codec":
         """The codec that a backend's configuration describes.
 
@@ -127,6 +135,7 @@ class Codec:
             secret: One secret, or several during rotation: the first signs, any verifies.
             allow_unsigned_pickle: Use pickle on a shared store without a secret.
             shared_store: Whether others could write to the store.
+            store: The kind of store, which signatures bind an entry to.
 
         Raises:
             CacheConfigurationError: The serializer is unknown, is for another kind of store, or is
@@ -139,6 +148,7 @@ class Codec:
             secrets=(secret,) if isinstance(secret, Secret) else tuple(secret or ()),
             allow_unsigned_pickle=allow_unsigned_pickle,
             shared_store=shared_store,
+            store=store,
         )
 
     @overload
@@ -181,7 +191,7 @@ class Codec:
     def _encoder(self) -> Encode:
         limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
         if self.secrets:
-            return bounded(self._signing_encoder(), limit)
+            return limited(self._signing_encoder(), limit)
         if type(self.serializer) is MsgpackSerializer:
             return msgpack_encoder(self.serializer, limit)
         if type(self.serializer) in _NEVER_MISTAKEN:
@@ -192,11 +202,28 @@ class Codec:
         dumps = self.serializer.dumps
         secret = self.secrets[0]
         storage_key = self.storage_key
+        binding = self._binding()
 
         def encode(key: str, value: Any) -> bytes:
-            return sign(Envelope(payload=dumps(value)), storage_key(key), secret).pack()
+            if type(value) is int:
+                envelope = Envelope(payload=integer_text(value), integer=True)
+            else:
+                envelope = Envelope(payload=dumps(value))
+            return sign(envelope, storage_key(key), binding, secret).pack()
 
         return encode
+
+    def integer_form(self, key: str) -> IntegerForm:
+        """How a key's integers are stored, for who counts: as plain text, or signed."""
+        return SignedIntegers(self, key) if self.secrets else PLAIN_TEXT
+
+    def _is_signed(self, key: str, envelope: Envelope) -> bool:
+        return is_signed(envelope, self.storage_key(key), self._binding(), self.secrets)
+
+    def _binding(self) -> Binding:
+        serializer: Any = self.serializer
+        version = getattr(serializer, "version", FORMAT_VERSION)
+        return Binding(self.store, serializer_name(serializer), str(version))
 
     def _decoder(self) -> Decode:
         loads = self.serializer.loads
@@ -217,19 +244,22 @@ class Codec:
     def _open(self, key: str, payload: bytes) -> bytes | int | Missing:
         """What a payload holds: an integer, no value yet, or bytes for the serializer."""
         if payload[:1] != _ENVELOPE:
+            if self.secrets:
+                _not_signed("it has no signature")
             number = parse_integer(payload)
             if number is not None:
                 return number
-            if self.secrets:
-                _not_signed("it has no signature")
             if payload and payload[0] in self._foreign_heads:
                 raise refuse_to_read(serializer_name(self.serializer), "a bare number or text")
             return payload
         envelope = Envelope.unpack(payload)
         if envelope.lease is not None:
             return MISSING
-        if self.secrets and not is_signed(envelope, self.storage_key(key), self.secrets):
-            _not_signed("its signature is not by a known secret, or is for another key")
+        if self.secrets and not self._is_signed(key, envelope):
+            _not_signed(
+                "its signature is not by a known secret, or is for another key, serializer or "
+                "kind of store"
+            )
         if envelope.compression is not None:
             message = (
                 f"The stored entry is compressed with codec {envelope.compression.codec}, which "
@@ -245,6 +275,28 @@ class Codec:
             )
             raise CacheSerializationError(message)
         return number
+
+
+class SignedIntegers:
+    """The integers under one key, where everything is signed.
+
+    Args:
+        codec: Signs and verifies.
+        key: The key.
+    """
+
+    def __init__(self, codec: Codec, key: str) -> None:
+        self._codec = codec
+        self._key = key
+
+    def parse(self, payload: bytes, /) -> int | None:
+        """See `IntegerForm`; raises `CacheSerializationError` for what is not signed."""
+        number = self._codec.decode(self._key, payload)
+        return number if type(number) is int else None
+
+    def write(self, number: int, /) -> bytes:
+        """See `IntegerForm`."""
+        return self._codec.encode(self._key, number)
 
 
 def _not_signed(reason: str) -> Never:

@@ -37,10 +37,18 @@ _ENVELOPE: Final = bytes((FIRST_BYTE,))
 
 def bounded(encode_rest: Encode, limit: int) -> Encode:
     """Integers as text and the rest by another encoder, up to a number of bytes."""
+    return limited(
+        lambda key, value: integer_text(value) if type(value) is int else encode_rest(key, value),
+        limit,
+    )
+
+
+def limited(encode_value: Encode, limit: int) -> Encode:
+    """What another encoder writes, up to a number of bytes; errors know the key."""
 
     def encode(key: str, value: Any) -> bytes:
         try:
-            payload = integer_text(value) if type(value) is int else encode_rest(key, value)
+            payload = encode_value(key, value)
             if len(payload) > limit:
                 _refuse_size(len(payload), limit)
             return payload

@@ -6,7 +6,7 @@ a write transaction. Because decisions are pure, a backend may run one again whe
 be retried, and every backend counts, expires and refuses alike.
 """
 
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 from jinpy_cache_core.entries.integers import add_int64, not_a_counter, parse_integer
 from jinpy_cache_core.entries.records import UNCHANGED, Change, Decision, Record
@@ -59,7 +59,30 @@ def removing_exactly(expected: Record) -> Decision[bool]:
     return decide
 
 
-def counting(amount: int, seconds: float) -> Decision[int]:
+class IntegerForm(Protocol):
+    """How a store writes the integers that it counts with, where it is not plain text."""
+
+    def parse(self, payload: bytes, /) -> int | None:
+        """The integer that a payload is, or `None` if it is anything else."""
+        ...
+
+    def write(self, number: int, /) -> bytes:
+        """An integer as a payload."""
+        ...
+
+
+class _PlainText:
+    """Decimal text, in which every store can count by itself."""
+
+    parse = staticmethod(parse_integer)
+    write = staticmethod(b"%d".__mod__)
+
+
+PLAIN_TEXT: Final[IntegerForm] = _PlainText()
+"""How integers are stored unless they are signed."""
+
+
+def counting(amount: int, seconds: float, form: IntegerForm = PLAIN_TEXT) -> Decision[int]:
     """`incr`: the new count; a missing key starts at 0, an existing expiry is kept.
 
     The decision raises `CacheValueError` for an entry that is no 64-bit integer and for a sum that
@@ -70,12 +93,12 @@ def counting(amount: int, seconds: float) -> Decision[int]:
         record = live(current, now)
         if record is None:
             total = add_int64(0, amount)
-            return (Record(b"%d" % total, now + seconds) if seconds else None), total
-        stored = parse_integer(record.payload)
+            return (Record(form.write(total), now + seconds) if seconds else None), total
+        stored = form.parse(record.payload)
         if stored is None:
             raise not_a_counter()
         total = add_int64(stored, amount)
-        return Record(b"%d" % total, record.deadline), total
+        return Record(form.write(total), record.deadline), total
 
     return decide
 

@@ -76,12 +76,12 @@ class CallSite(Facade):
         for way, cell in self._cells:
             cell.cell_contents = ways[way]
         if self._manager.generation != generation or self.backend is not backend:
-            self.unbind()  # configured meanwhile
+            self._unbind()  # configured meanwhile
         return ways[name](*args, **kwargs)
 
-    def unbind(self) -> None:
+    def _unbind(self) -> None:
         """Look the backend up again at the next call."""
-        super().unbind()
+        super()._unbind()
         for way, cell in self._cells:
             cell.cell_contents = functools.partial(self._first_call, way)
 

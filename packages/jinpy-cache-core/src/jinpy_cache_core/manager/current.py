@@ -13,7 +13,7 @@ from jinpy_cache_core.backend import BaseBackend
 class Unbindable(Protocol):
     """A facade, as managers know it."""
 
-    def unbind(self) -> None:
+    def _unbind(self) -> None:
         """Look the backend up again at the next use."""
         ...
 
@@ -30,7 +30,7 @@ class BackendOwner(Protocol):
         """The backend of that name, by default the default one."""
         ...
 
-    def remember(self, facade: Unbindable) -> None:
+    def _remember(self, facade: Unbindable) -> None:
         """Unbind this facade whenever the backends are replaced."""
         ...
 

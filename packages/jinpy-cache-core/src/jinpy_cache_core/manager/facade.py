@@ -7,7 +7,7 @@ frame on every call; this is all of them, from the outside in:
 1. **A facade** has no operations of its own. When one is first used, its backend is looked up and
    the backend's bound methods become attributes of the facade: from then on `cache.get` *is* the
    backend's `get`. A manager that is configured anew unbinds the facades that it knows, and the
-   next use looks the backend up again (`Facade._bound`, `Facade.unbind`).
+   next use looks the backend up again (`Facade._bound`, `Facade._unbind`).
 2. **A decorated function** is written as source with the parameters of the function it wraps; its
    wrapper keeps `get` of its backend in a variable of its own, which is bound and unbound just as a
    facade is (`functions.wrappers`, `functions.binding.CallSite`).
@@ -116,7 +116,7 @@ class Facade:
             raise CacheConfigurationError(message)
         self._backend = backend
         self._manager = manager
-        manager.remember(self)
+        manager._remember(self)
 
     @property
     def backend(self) -> BaseBackend:
@@ -144,9 +144,9 @@ class Facade:
             # A manager that was configured meanwhile may have unbound us before we had bound.
             if self._manager.generation == generation:
                 return backend
-            self.unbind()
+            self._unbind()
 
-    def unbind(self) -> None:
+    def _unbind(self) -> None:
         """Look the backend up again at the next use."""
         for operation in self._operations:
             self.__dict__.pop(operation, None)

@@ -108,7 +108,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
             self._closed = False
             self.generation += 1
             for facade in list(self._facades):
-                facade.unbind()
+                facade._unbind()
         for failure in _closing_failures(old.values()):
             _logger.warning("Closing a replaced cache backend failed: %r", failure)
 
@@ -225,7 +225,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
                 first.add_note(f"Closing another cache backend failed too: {failure!r}")
             raise first
 
-    def remember(self, facade: Unbindable) -> None:
+    def _remember(self, facade: Unbindable) -> None:
         """Unbind a facade whenever the backends are replaced."""
         with self._lock:
             self._facades.add(facade)

@@ -15,12 +15,23 @@ class GuardedSerializer:
         inner: An object with `dumps` and `loads`.
     """
 
-    __slots__ = ("_dumps", "_loads", "_loads_as", "inner", "loads_as", "name", "needs_signature")
+    __slots__ = (
+        "_dumps",
+        "_loads",
+        "_loads_as",
+        "inner",
+        "loads_as",
+        "name",
+        "needs_signature",
+        "version",
+    )
 
     def __init__(self, inner: Serializer) -> None:
         self.inner = inner
         self.name = serializer_name(inner)
         self.needs_signature = bool(getattr(inner, "needs_signature", False))
+        # One of that name may be built in, and what that signed is not for this one.
+        self.version = f"custom {getattr(inner, 'version', 1)}"
         self._dumps = inner.dumps
         self._loads = inner.loads
         self._loads_as: Callable[[bytes, Any], Any] | None = getattr(inner, "loads_as", None)

@@ -15,6 +15,8 @@ class Serializer(Protocol):
     * `name: str`, the word that errors and configuration use for it;
     * `needs_signature: bool`, true if `loads` can run code chosen by whoever wrote the bytes: then
       a shared store demands a secret, as it does of `"pickle"`;
+    * `version: int`, raised when `loads` gives the same bytes another meaning: signatures bind what
+      is stored to the name and the version;
     * `loads_as(payload, kind)`, to read bytes as a given type without knowing that type beforehand.
     """
 

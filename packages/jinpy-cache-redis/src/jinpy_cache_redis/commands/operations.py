@@ -161,8 +161,9 @@ class Commands:
 
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
-        if not seconds:
-            return (yield from self.update(key, decisions.counting(amount, seconds)))
+        count_here = decisions.counting(amount, seconds, self._codec.integer_form(key))
+        if not seconds or self._codec.secrets:  # the server cannot sign
+            return (yield from self.update(key, count_here))
         stored = self.prefix + key.encode()
         count = (b"INCRBY", stored, b"%d" % amount)
         if seconds == NEVER:
@@ -180,7 +181,7 @@ class Commands:
         except CacheException as error:
             if "not an integer" not in error.message:
                 raise _counter_error(error) from error.__cause__
-        return (yield from self.update(key, decisions.counting(amount, seconds)))
+        return (yield from self.update(key, count_here))
 
     def pop(self, key: str, default: object) -> Plan[Any]:
         """Read, decode and remove in a guarded transaction, so that what cannot be read stays."""
