@@ -83,7 +83,7 @@ def test_every_problem_is_reported_at_once_with_its_path() -> None:
         "backends[2].backend_type: No cache backend named 'shelv'",
         "backends[3].backend_type: is missing; installed are",
         "backends[4].backend_type: is missing (is 'type' meant to be it?)",
-        "backends[5]: a backend is a configuration, a URL or a table, not 42.",
+        "backends[5]: a backend is a configuration, a URL or a table, not int.",
         "defualt_backend: is no setting. Did you mean 'default_backend'?",
         "enable_singleton: expected bool, not str 'yes'.",
     ]

@@ -106,8 +106,8 @@ class FileCacheConfig(BaseCacheBackendConfig):
         """
         if url.netloc not in {"", "localhost"}:
             message = (
-                f"file://{url.netloc}{url.path} names the host {url.netloc!r}. Write a directory "
-                "as file:///absolute/path, with three slashes."
+                f"file://.../{url.path.lstrip('/')} names a host. Write a directory as "
+                "file:///absolute/path, with three slashes."
             )
             raise CacheConfigurationError(message)
         return {"directory": Path(unquote(url.path))} if url.path else {}

@@ -1,6 +1,6 @@
 """Taking a Redis URL apart, so that no credential stays in it."""
 
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import attrs
 
@@ -64,11 +64,10 @@ def parse(url: str) -> ParsedURL:
     Raises:
         CacheConfigurationError: It is none that this backend knows; a password is not repeated.
     """
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    except ValueError:
-        raise _unreadable(what="something") from None
+    parts = _parts(url)
+    if parts is None:  # raised out here, where no other error is its context
+        raise _unreadable(what="something")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.scheme not in KINDS:
         message = f"A Redis URL begins with {', '.join(f'{known}://' for known in KINDS)}."
         raise CacheConfigurationError(message)
@@ -95,6 +94,13 @@ def parse(url: str) -> ParsedURL:
         bare=f"{parts.scheme}://{hosts}{parts.path}",
         options=options,
     )
+
+
+def _parts(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def _path(kind: str, path: str) -> tuple[str | None, int | None]:

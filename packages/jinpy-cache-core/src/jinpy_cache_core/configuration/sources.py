@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
-from urllib.parse import parse_qsl, urlsplit
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.configuration.registry import (
@@ -13,6 +12,7 @@ from jinpy_cache_core.configuration.registry import (
 )
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
 from jinpy_cache_core.settings.structuring import Problems, structure_fields
+from jinpy_cache_core.settings.urls import query_of, split_url, without_credentials
 
 BackendSource: TypeAlias = BaseCacheBackendConfig | str | Mapping[str, Any]
 """A configuration, the URL of one, or its fields as plain data with a `backend_type`."""
@@ -48,7 +48,8 @@ def read_backend(
     if isinstance(source, Mapping):
         fields = cast("Mapping[str, Any]", source)
         return _from_fields(fields, name=name, path=path, text=text, problems=problems)
-    problems.add(path, f"a backend is a configuration, a URL or a table, not {source!r}.")
+    kind = type(source).__name__  # what was given may hold a password, so it is not repeated
+    problems.add(path, f"a backend is a configuration, a URL or a table, not {kind}.")
     return None
 
 
@@ -71,20 +72,18 @@ def _from_url(
     config_class = _config_class_of_url(url, path=path, problems=problems)
     if config_class is None:
         return None
-    parts = urlsplit(url)
-    try:
-        given = config_class.url_fields(parts)
-        query = dict(
-            parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-        )
-    except CacheException as error:
-        problems.add(path, error.message)
-        return None
-    except ValueError:
-        problems.add(path, "the URL cannot be taken apart; check its port and its query.")
-        return None
+    found = Problems()  # of this URL alone: whatever they say, its password is taken out
     fields: dict[str, Any] = {} if name is None else {"name": name}
-    return _built(config_class, fields | given | query, path=path, text=True, problems=problems)
+    config: BaseCacheBackendConfig | None = None
+    try:
+        parts = split_url(url)
+        fields |= config_class.url_fields(parts) | query_of(parts)
+        config = _built(config_class, fields, path=path, text=True, problems=found)
+    except CacheException as error:
+        found.add(path, error.message)
+    for sentence in found.sentences:
+        problems.sentences.append(without_credentials(sentence, url))
+    return config
 
 
 def _built(
@@ -114,7 +113,8 @@ def _config_class_of_type(
     where = f"{path}.backend_type" if path else "backend_type"
     backend_type = fields.get("backend_type")
     if not isinstance(backend_type, str):
-        problem = "is missing" if backend_type is None else f"is {backend_type!r}, not a str"
+        kind = type(backend_type).__name__
+        problem = "is missing" if backend_type is None else f"is of type {kind}, not a str"
         near = difflib.get_close_matches("backend_type", map(str, fields), n=1, cutoff=0.5)
         if backend_type is None and near:
             problem += f" (is {near[0]!r} meant to be it?)"

@@ -1,6 +1,7 @@
 """What configuration classes are made of: checks of single settings, and structuring of data."""
 
 from jinpy_cache_core.settings.structuring import Problems, structure_fields
+from jinpy_cache_core.settings.urls import query_of, split_url
 from jinpy_cache_core.settings.validation import (
     Validator,
     duration,
@@ -18,6 +19,8 @@ __all__ = [
     "duration",
     "one_of",
     "optional_namespace",
+    "query_of",
+    "split_url",
     "structure_fields",
     "switch",
     "to_secret",

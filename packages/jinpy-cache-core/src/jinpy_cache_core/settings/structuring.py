@@ -26,6 +26,9 @@ TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off"})
 NONE_WORDS = frozenset({"", "none", "null"})
 
+MAY_HOLD_SECRETS = frozenset({"url"})
+"""Fields whose values are not repeated, besides those of the type `Secret`."""
+
 
 class Problems:
     """The problems found so far, each a sentence that begins with its path."""
@@ -49,6 +52,19 @@ class Problems:
             count = len(self.sentences)
             head = f"{source} has {count} problem{'s' if count > 1 else ''}:"
             raise kind("\n  - ".join([head, *self.sentences]))
+
+
+_UNREADABLE: tuple[type[Exception], ...] = (
+    CacheException,
+    BaseValidationError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What converters and validators raise for data of a shape that they did not expect."""
 
 
 def _exactly(kind: type, *, also: tuple[type, ...] = ()) -> Callable[[Any, Any], Any]:
@@ -160,7 +176,7 @@ def structure_fields(
         if field is not None:
             try:
                 arguments[name] = _structured(field, value, text=text)
-            except (CacheException, BaseValidationError, TypeError, ValueError) as error:
+            except _UNREADABLE as error:
                 for sentence in _sentences(error, where, secret=_is_secret(field)):
                     problems.add(*sentence)
         elif name not in ignored:
@@ -189,8 +205,11 @@ def _structured(field: "attrs.Attribute[Any]", value: object, *, text: bool) -> 
         plain = [one for one in get_args(kind) if one is not type(None)]
         # Several alternatives (a name or an object): the field's own validator knows best.
         kind = plain[0] if len(plain) == 1 else object
+    if attrs.has(kind):  # the field's own converter knows best
+        kind = object
     converter = _TEXT if text else _TYPED
-    structured = value if kind is object else converter.structure(value, kind)
+    unread = kind is object or (value is None and optional)
+    structured = value if unread else converter.structure(value, kind)
     convert: Callable[[Any], Any] | None = cast("Any", field).converter
     converted = structured if convert is None else convert(structured)
     if field.validator is not None:
@@ -199,12 +218,13 @@ def _structured(field: "attrs.Attribute[Any]", value: object, *, text: bool) -> 
 
 
 def _is_secret(field: "attrs.Attribute[Any]") -> bool:
-    return field.type is Secret or Secret in get_args(field.type)
+    return field.type is Secret or Secret in get_args(field.type) or field.name in MAY_HOLD_SECRETS
 
 
 def _sentences(error: Exception, path: str, *, secret: bool) -> list[tuple[str, str]]:
     if secret:
-        return [(path, "is not a legal secret: it must be a non-empty str.")]
+        kind = "URL" if path.endswith("url") else "secret"
+        return [(path, f"is not a legal {kind}: it must be a non-empty str.")]
     if isinstance(error, CacheException):
         return [(path, error.message)]
     if isinstance(error, BaseValidationError):
