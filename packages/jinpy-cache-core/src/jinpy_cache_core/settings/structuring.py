@@ -205,7 +205,7 @@ def _structured(field: "attrs.Attribute[Any]", value: object, *, text: bool) -> 
         plain = [one for one in get_args(kind) if one is not type(None)]
         # Several alternatives (a name or an object): the field's own validator knows best.
         kind = plain[0] if len(plain) == 1 else object
-    if attrs.has(kind):  # the field's own converter knows best
+    if attrs.has(kind) or get_origin(kind) is Callable:  # the field's own checks know best
         kind = object
     converter = _TEXT if text else _TYPED
     unread = kind is object or (value is None and optional)

@@ -51,7 +51,9 @@ def without_credentials(text: str, url: str) -> str:
         return text
     _, _, password = credentials.partition(":")
     pieces = {credentials, password, *re.split(r"[:/?#&=@]", credentials)}
-    for secret in sorted(pieces | set(map(unquote, pieces)), key=len, reverse=True):
+    pieces |= set(map(unquote, pieces))
+    pieces |= {repr(piece)[1:-1] for piece in pieces}
+    for secret in sorted(pieces, key=len, reverse=True):
         if len(secret) >= SHORTEST_HIDDEN or secret == password != "":
             text = text.replace(secret, HIDDEN)
     return text
