@@ -360,12 +360,12 @@ def test_a_child_forked_while_the_lock_is_held_can_use_its_copy(backend):
     held, leave = threading.Event(), threading.Event()
 
     def hold():
-        backend._engine._acquire()
+        backend._engine._lock.acquire()
         backend._engine._settling = True  # as in the middle of a write
         held.set()
         leave.wait(30)
         backend._engine._settling = False
-        backend._engine._release()
+        backend._engine._lock.release()
 
     backend.set("key", 1, 60)
     with ThreadPoolExecutor(1) as threads:
@@ -420,7 +420,7 @@ def test_hits_take_no_lock(backend):
     """While another thread holds the lock, reads of every kind go on."""
     backend.set("key", 1)
     backend.set("mortal", [1], 60)
-    backend._engine._acquire()
+    backend._engine._lock.acquire()
     try:
         seen = bounded(
             lambda: (
@@ -434,7 +434,7 @@ def test_hits_take_no_lock(backend):
             )
         )
     finally:
-        backend._engine._release()
+        backend._engine._lock.release()
     expected = (1, [1], None, True, 60.0, {"key": 1, "absent": None}, ["key", "mortal"])
     assert expected == seen
 

@@ -42,7 +42,7 @@ LAYERS = {
         {"values"},
         {"config", "_compiled"},
         {"forking", "weigher", "engine"},
-        {"eviction", "wheel"},
+        {"eviction", "wheel", "region"},
         {"entry", "listeners"},
         {"native_int"},
     ],

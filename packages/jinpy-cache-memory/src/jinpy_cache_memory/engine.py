@@ -28,6 +28,12 @@ and a locked region is written to be interrupted:
   compares what an entry is (`alive`, `deadline`) with where it hangs (`queue`, `bucket`), so the
   order and number of changes in between do not matter.
 
+**Interrupts.** A signal handler, or another thread, may also raise an exception between two steps.
+The lock is taken by `with`, which the interpreter enters in one step, so it is never left behind.
+What is left behind is a region that did not come to its end: the dict is whole at every step, the
+lists and the weight may not be. So such a region is marked torn, and the next write that comes to
+the lists makes them anew from the dict. That is linear in the entries, and as rare as interrupts.
+
 **Readers beside writers.** A reader looks at the deadline first and at the value second; a writer
 writes the value first. So a value is never returned under a later value's deadline: whoever sees
 the new deadline sees the new value. A reader may pair a new value with an old deadline that had
@@ -50,11 +56,11 @@ for lazy promotion; Varghese and Lauck (1987) for the wheel.
 
 import math
 from collections.abc import Callable
-from threading import RLock
 from typing import Any, Final, cast
 
 from jinpy_cache_memory.entry import NO_BUCKET, NO_QUEUE, Entry, Frozen
 from jinpy_cache_memory.eviction.policy import EvictionPolicy
+from jinpy_cache_memory.region import make_region
 from jinpy_cache_memory.wheel import TimerWheel
 
 NEVER: Final = math.inf
@@ -155,6 +161,7 @@ class Engine:
         self._wheel = TimerWheel(now())
         self._weight = 0
         self._settling = False
+        self._torn = False
         self._unsettled: list[Entry] = []
         self._garbage: list[object] = []
         self._closed = False
@@ -206,11 +213,12 @@ class Engine:
                 seconds = float(ttl)
             if 0.0 < seconds <= LONGEST or seconds == NEVER:
                 now = self._time_for_write(seconds)
-                self._acquire()
-                try:
-                    dropped = self._store(key, value, now + seconds, 0, now, False)
-                finally:
-                    self._release()
+                with self._lock:
+                    try:
+                        dropped = self._store(key, value, now + seconds, 0, now, False)
+                    except BaseException:
+                        self._torn = True
+                        raise
                 if dropped is not UNFIT:
                     self._let_go(dropped)
                     return
@@ -251,11 +259,12 @@ class Engine:
             EngineClosed: The engine was closed before.
         """
         now = self._time_for_write(seconds)
-        self._acquire()
-        try:
-            dropped = self._store(key, value, now + seconds, weight, now, True)
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                dropped = self._store(key, value, now + seconds, weight, now, True)
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
 
     def put_if_absent(self, key: str, value: object, seconds: float, weight: int) -> bool:
@@ -266,14 +275,15 @@ class Engine:
         """
         now = self._now()
         dropped: object = None
-        self._acquire()
-        try:
-            entry = self._entries.get(key)
-            absent = entry is None or not entry.alive or entry.deadline <= now
-            if absent:
-                dropped = self._store(key, value, now + seconds, weight, now, True)
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                entry = self._entries.get(key)
+                absent = entry is None or not entry.alive or entry.deadline <= now
+                if absent:
+                    dropped = self._store(key, value, now + seconds, weight, now, True)
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
         return absent
 
@@ -298,65 +308,69 @@ class Engine:
             False if the entry has another value by now, or is deleted or expired.
         """
         now = self._now()
-        self._acquire()
-        try:
-            known = self._entries.get(entry.key)
-            held = known is entry and entry.alive and entry.value is expected
-            if held and entry.deadline > now:
-                entry.value = value
-                if deadline is not None:
-                    entry.deadline = deadline
-                self._weight += weight - entry.weight
-                entry.weight = weight
-                entry.hits += 1
-                self._drop(entry.key, expected, REPLACED)
-                self._settle(entry, now)
-            else:
-                held = False
-            dropped = self._take_garbage()
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                known = self._entries.get(entry.key)
+                held = known is entry and entry.alive and entry.value is expected
+                if held and entry.deadline > now:
+                    entry.value = value
+                    if deadline is not None:
+                        entry.deadline = deadline
+                    self._weight += weight - entry.weight
+                    entry.weight = weight
+                    entry.hits += 1
+                    self._drop(entry.key, expected, REPLACED)
+                    self._settle(entry, now)
+                else:
+                    held = False
+                dropped = self._take_garbage()
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
         return held
 
     def remove(self, key: str) -> bool:
         """Delete an entry; whether it was live."""
         now = self._now()
-        self._acquire()
-        try:
-            entry = self._entries.get(key)
-            live = entry is not None and self._discard(entry, DELETED, now)
-            dropped = self._take_garbage()
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                entry = self._entries.get(key)
+                live = entry is not None and self._discard(entry, DELETED, now)
+                dropped = self._take_garbage()
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
         return live
 
     def remove_exactly(self, entry: Entry, expected: object) -> bool:
         """Delete an entry if its value still is the very object expected; whether it was."""
         now = self._now()
-        self._acquire()
-        try:
-            removed = entry.value is expected and self._discard(entry, DELETED, now)
-            dropped = self._take_garbage()
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                removed = entry.value is expected and self._discard(entry, DELETED, now)
+                dropped = self._take_garbage()
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
         return removed
 
     def prolong(self, key: str, seconds: float) -> bool:
         """Give a live entry a new lifetime from now on; whether there was one."""
         now = self._now()
-        self._acquire()
-        try:
-            entry = self._entries.get(key)
-            live = entry is not None and entry.alive and entry.deadline > now
-            if live and entry is not None:
-                entry.deadline = now + seconds
-                self._settle(entry, now)
-            dropped = self._take_garbage()
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                entry = self._entries.get(key)
+                live = entry is not None and entry.alive and entry.deadline > now
+                if live and entry is not None:
+                    entry.deadline = now + seconds
+                    self._settle(entry, now)
+                dropped = self._take_garbage()
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
         return live
 
@@ -388,26 +402,18 @@ class Engine:
 
     def recover(self) -> None:
         """Make the engine of a forked child usable, whatever the parent's threads were doing."""
-        if self._acquire(False):
-            self._release()
+        if self._lock.acquire(False):
+            self._lock.release()
             return
         self._renew_lock()
         self._settling = False
         self._unsettled = []
-        self._policy = self._make_policy()
-        self._wheel = TimerWheel(self._now())
-        self._weight = 0
-        for entry in self._entries.values():
-            _unlink(entry)
-            self._weight += entry.weight
-            self._mend(entry)
+        self._rebuild()
 
     # -- Locked regions --------------------------------------------------------------------------
 
     def _renew_lock(self) -> None:
-        lock = RLock()
-        self._acquire: Callable[..., bool] = lock.acquire
-        self._release: Callable[[], None] = lock.release
+        self._lock = make_region()
 
     def _time_for_write(self, seconds: float) -> float:
         """The present, if the write or the wheel needs it."""
@@ -463,7 +469,8 @@ class Engine:
 
     def _discard(self, entry: Entry, cause: int, now: float) -> bool:
         """Take an entry out of the dict; returns whether it was live."""
-        if not entry.alive:
+        known = self._entries.get(entry.key)
+        if not entry.alive or known is not entry:
             return False
         entry.alive = False
         del self._entries[entry.key]
@@ -484,6 +491,9 @@ class Engine:
         self._settling = True
         unsettled: Entry | None = entry
         try:
+            if self._torn:
+                _unlink(entry)  # it may be out of the dict already, and on the lists of before
+                self._rebuild()
             if self._wheel.is_behind(now):
                 for expired in self._wheel.advance(now):
                     self._expel(expired, EXPIRED, now)
@@ -504,6 +514,26 @@ class Engine:
             self._settling = False
             if unsettled is not None:  # interrupted: the next write goes on
                 self._unsettled.append(unsettled)
+
+    def _rebuild(self) -> None:
+        """String every entry of the dict on new lists; after a region that did not come to its end.
+
+        What runs in between and comes back to this cache leaves its entries in `_unsettled`; then
+        the lists are made once more, until nothing came between.
+        """
+        while True:
+            self._unsettled = []
+            self._policy = self._make_policy()
+            self._wheel = TimerWheel(self._now())
+            weight = 0
+            for entry in list(self._entries.values()):
+                _unlink(entry)
+                weight += entry.weight
+                self._mend(entry)
+            if not self._unsettled:
+                self._weight = weight
+                self._torn = False
+                return
 
     def _expel(self, entry: Entry, cause: int, now: float) -> None:
         """Take out what the wheel or the policy has let go of, unless it was renewed meanwhile."""
@@ -532,13 +562,14 @@ class Engine:
     def _reclaim(self, entry: Entry) -> None:
         """Remove an entry that a reader found expired."""
         now = self._now()
-        self._acquire()
-        try:
-            if entry.deadline <= now:
-                self._discard(entry, EXPIRED, now)
-            dropped = self._take_garbage()
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                if entry.deadline <= now:
+                    self._discard(entry, EXPIRED, now)
+                dropped = self._take_garbage()
+            except BaseException:
+                self._torn = True
+                raise
         self._let_go(dropped)
 
     def _empty(self) -> None:
@@ -547,21 +578,22 @@ class Engine:
         empty: dict[str, Entry] = {}
         policy = self._make_policy()
         wheel = TimerWheel(now)
-        self._acquire()
-        try:
-            nested = self._settling
-            entries = self._entries
-            self._entries = empty
-            self._weight = 0
-            if not nested:
-                self._policy = policy
-                self._wheel = wheel
-            for entry in entries.values():
-                entry.alive = False
-            if nested:  # the outermost activation takes its lists apart itself
-                self._unsettled.extend(entries.values())
-        finally:
-            self._release()
+        with self._lock:
+            try:
+                nested = self._settling
+                entries = self._entries
+                self._entries = empty
+                self._weight = 0
+                if not nested:
+                    self._policy = policy
+                    self._wheel = wheel
+                for entry in entries.values():
+                    entry.alive = False
+                if nested:  # the outermost activation takes its lists apart itself
+                    self._unsettled.extend(entries.values())
+            except BaseException:
+                self._torn = True
+                raise
         listener = self._listener
         if listener is not None:
             listener(
