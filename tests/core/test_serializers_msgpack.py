@@ -16,10 +16,12 @@ import ormsgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ormsgpack import Ext, packb
 
 from jinpy_cache_core import CacheSerializationError
-from jinpy_cache_core.serializers import MsgpackSerializer
+from jinpy_cache_core.serializers import MsgpackSerializer, plans
 from jinpy_cache_core.serializers.depth import deeper_than
+from jinpy_cache_core.serializers.extensions import Tag, encode_int
 from jinpy_cache_testing.samples import deep_list, looped_list, same
 
 MSGPACK = MsgpackSerializer()
@@ -505,3 +507,53 @@ def test_a_huge_int_among_others_needs_no_digits() -> None:
     assert value == MSGPACK.loads(MSGPACK.dumps(value))
     with pytest.raises(CacheSerializationError, match="an object at"):
         MSGPACK.dumps({10**5000: object()})
+
+
+COLLIDING = [number * (2**61 - 1) for number in range(1, 20_000)]
+"""Different numbers of one hash: Python takes a number modulo 2**61 - 1."""
+
+
+@pytest.mark.parametrize("tag", [Tag.SET, Tag.FROZENSET, Tag.MAPPING])
+@pytest.mark.parametrize(
+    "items",
+    [
+        COLLIDING,
+        [float(2**61 * n) for n in range(1, 40)] + COLLIDING[:200],
+        [[n] for n in COLLIDING],
+    ],
+    ids=["ints", "floats and ints", "tuples"],
+)
+def test_items_that_are_chosen_to_collide_are_refused(tag, items) -> None:
+    """A set whose items all have one hash takes time in the square of its size to build."""
+    if tag == Tag.MAPPING:
+        items = [part for item in items for part in (item, 1)]
+
+    def packed(item: object) -> object:
+        if isinstance(item, list):
+            return Ext(Tag.TUPLE, packb([packed(one) for one in item]))
+        return encode_int(item) if type(item) is int else item
+
+    assert {hash(one) for one in COLLIDING} == {0}
+    payload = packb(Ext(tag, packb([packed(item) for item in items])))
+    with pytest.raises(CacheSerializationError, match="cannot be read"):
+        MsgpackSerializer().loads(payload)
+
+
+@given(st.sets(st.integers() | st.floats(allow_nan=False) | st.text(), min_size=100, max_size=300))
+def test_items_of_honest_sets_are_read(items: set) -> None:
+    """No set that chance makes comes near the limit."""
+    assert items == MsgpackSerializer().loads(MsgpackSerializer().dumps(items))
+
+
+def test_combinations_of_flags_do_not_pile_up(monkeypatch) -> None:
+    """Python keeps every combination that was ever made; a store cannot make it keep them all."""
+    monkeypatch.setattr(plans, "MOST_COMBINATIONS", 20)
+    many = enum.IntFlag("many", {f"F{n}": 1 << n for n in range(16)})
+    plan = plans.EnumPlan(many, "many")
+
+    with pytest.raises(ValueError, match="too many different combinations"):
+        for value in range(1000):
+            plan.together(value)
+
+    assert len(many._value2member_map_) <= 20
+    assert many.F0 | many.F1 == plan.together(3)

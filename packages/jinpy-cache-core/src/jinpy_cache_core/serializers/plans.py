@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from enum import Enum, Flag
 from functools import cached_property, lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import attrs
 
@@ -63,6 +63,10 @@ class CustomPlan:
     tag: int = Tag.CUSTOM
 
 
+MOST_COMBINATIONS: Final = 10_000
+"""Combinations of one class of flags that are read: Python keeps each of them for ever."""
+
+
 @attrs.frozen
 class EnumPlan:
     """An enum by its member's name; a flag by its value, as combinations need have no name."""
@@ -78,6 +82,10 @@ class EnumPlan:
     def together(self, content: Any, /) -> Enum:
         """The member."""
         if issubclass(self.kind, Flag):
+            known = self.kind._value2member_map_
+            if len(known) >= MOST_COMBINATIONS and content not in known:
+                message = "too many different combinations of its flags were read"
+                raise ValueError(message)
             return self.kind(content)
         return self.kind[content]
 

@@ -22,6 +22,9 @@ from jinpy_cache_core.serializers.registry import TypeRegistry
 
 Hook = Callable[[int, bytes], object]
 
+MOST_OF_ONE_HASH: Final = 64
+"""Different items of a set, or keys of a mapping, that may have one hash."""
+
 _CONTAINERS: Final = frozenset((list, tuple, set, frozenset))
 
 
@@ -105,8 +108,8 @@ class Reading:
         self._typed = typed
         self._containers: dict[int, Callable[[list[Any]], object]] = {
             Tag.TUPLE: tuple,
-            Tag.SET: set,
-            Tag.FROZENSET: frozenset,
+            Tag.SET: lambda items: set(_spread(items)),
+            Tag.FROZENSET: lambda items: frozenset(_spread(items)),
             Tag.MAPPING: _mapping,
             Tag.RECORD: self._instance_of(Tag.RECORD),
             Tag.ENUM: self._instance_of(Tag.ENUM),
@@ -173,4 +176,23 @@ def take_swallowed() -> BaseException | None:
 
 def _mapping(flat: list[Any]) -> dict[Any, Any]:
     keys, values = flat[::2], flat[1::2]
-    return dict(zip(keys, values, strict=True))
+    return dict(zip(_spread(keys), values, strict=True))
+
+
+def _spread(items: list[Any]) -> list[Any]:
+    """The items of a set, or the keys of a mapping, known not to meet in one place of its table.
+
+    Python does not salt the hashes of numbers and of what is made of them, so whoever writes the
+    store can choose thousands of them that are one; each would be compared with all before it.
+
+    Raises:
+        ValueError: More of them have one hash than chance can bring together.
+    """
+    if len(items) > MOST_OF_ONE_HASH:
+        counts: dict[int, int] = {}
+        for hashed in map(hash, items):
+            counts[hashed] = counts.get(hashed, 0) + 1
+        if max(counts.values()) > MOST_OF_ONE_HASH:
+            message = "the items of a set or mapping are chosen to collide"
+            raise ValueError(message)
+    return items
