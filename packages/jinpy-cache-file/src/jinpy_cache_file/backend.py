@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import attrs
 import lmdb
 
 from jinpy_cache_core import (
@@ -47,6 +48,7 @@ from jinpy_cache_file.index import Index
 from jinpy_cache_file.layout import Space
 from jinpy_cache_file.ledger import Bounds
 from jinpy_cache_file.maintenance import Counters
+from jinpy_cache_file.readers import foreign, holders
 from jinpy_cache_file.recent_keys import RecentKeys
 from jinpy_cache_file.store import Store
 from jinpy_cache_file.value_files import ValueFiles
@@ -160,7 +162,8 @@ class FileCacheBackend(BaseBackend):
         environment.lock.acquire(self._config.lock_timeout)
         try:
             with opened.begin() as txn:
-                return Examination(environment.path, self._index.files).report(txn)
+                report = Examination(environment.path, self._index.files).report(txn)
+            return attrs.evolve(report, held_by=tuple(foreign(holders(opened))))
         finally:
             environment.lock.release()
 
@@ -469,15 +472,25 @@ class FileCacheBackend(BaseBackend):
 
     async def _acount(self, key: str, amount: int, ttl: TTL) -> int:
         form = self._codec.integer_form(key)
-        return await self._change(key, decisions.counting(amount, self._seconds(ttl), form))
+        decide = decisions.counting(amount, self._seconds(ttl), form)
+        return await self._change(key, decide, whole=self._counts_signed)
 
-    async def _change(self, key: str, decide: Decision[T], *, removes: bool = False) -> T:
+    def _count(self, key: str, amount: int, ttl: TTL) -> int:
+        """Count where that takes more than adding to a text: what is signed is read whole."""
+        form = self._codec.integer_form(key)
+        decide = decisions.counting(amount, self._seconds(ttl), form)
+        return self._opened()._store.update(key, decide, whole=self._counts_signed)
+
+    async def _change(
+        self, key: str, decide: Decision[T], *, removes: bool = False, whole: bool = False
+    ) -> T:
         """Let a decision change one entry in the next shared commit."""
         self._opened()
         index = self._index
         tree_key = index.space.tree_key(key)
         return await self._group.run(
-            lambda writing: index.change(writing, key, tree_key, decide), removes=removes
+            lambda writing: index.change(writing, key, tree_key, decide, whole=whole),
+            removes=removes,
         )
 
 

@@ -22,6 +22,7 @@ from jinpy_cache_core import CacheBackendError, CacheConfigurationError, CacheTi
 from jinpy_cache_file import directory as directories
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.preflight import pad, problem_of
+from jinpy_cache_file.readers import Reader, foreign
 from jinpy_cache_file.write_lock import WriteLock
 
 DATA_NAME: Final = "data.mdb"
@@ -34,7 +35,9 @@ MAX_READERS: Final = 250
 
 _LOCK_BYTES: Final = 16384
 _RESERVE_BYTES: Final = 65536
-_MAP_STEP: Final = 1 << 16
+MAP_STEP: Final = 1 << 16
+"""Bytes that a map grows by where only a little is missing."""
+
 _UNREACHABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 DAMAGE: Final = (
@@ -64,6 +67,8 @@ class Environment:
             transaction: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
         set_aside: How many damaged stores were put aside.
+        map_size: Bytes that the map may have now.
+        wanted_map: Bytes that its users asked for; it is larger only while a reader is stuck.
     """
 
     def __init__(
@@ -74,12 +79,13 @@ class Environment:
         self.readonly: OSError | None = None
         self.set_aside = 0
         self.users = 0
-        self.map_size = map_size
+        self.map_size = self.wanted_map = map_size
         self.durable = durable
         self._shared = shared
         self._patience = patience
         self._identity: tuple[object, ...] = ()
         self._shut = False
+        self._named: set[int] = set()
         self.gate = threading.Lock()
         self._mutex = threading.RLock()
         self.lock: WriteLock = self._opened_lock()
@@ -149,17 +155,42 @@ class Environment:
         """Follow a map that another process has grown."""
         with self._mutex:
             if self.lmdb is resized:
-                with self.gate:
-                    resized.set_mapsize(0)
-                self.map_size = max(self.map_size, resized.info()["map_size"])
+                size = (self.path / DATA_NAME).stat().st_size
+                self.map_size = max(self.map_size, size + MAP_STEP)
+                self._close()
 
-    def grow_map(self, full: lmdb.Environment) -> None:
-        """Give a full map a little more, so that an eviction can be written down."""
+    def grow_map(self, full: lmdb.Environment, most: int, *, step: int = MAP_STEP) -> bool:
+        """Give a full map a little more; whether there was more to give.
+
+        It is opened again with the larger map, as a map must not change its place while threads of
+        this process read from it; who is hit by that starts over.
+
+        Args:
+            full: The environment that is full; another one may have taken its place meanwhile.
+            most: Bytes that the map may have.
+            step: Bytes that it gets.
+        """
         with self._mutex:
             if self.lmdb is full:
-                self.map_size = full.info()["map_size"] + _MAP_STEP
-                with self.gate:
-                    full.set_mapsize(self.map_size)
+                present = full.info()["map_size"]
+                if present >= most:
+                    return False
+                self.map_size = min(present + step, most)
+                self._close()
+            return True
+
+    def name_holders(self, readers: list[Reader]) -> None:
+        """Say once of each process that it keeps the store from using its space again."""
+        fresh = set(foreign(readers)) - self._named
+        if fresh:
+            self._named |= fresh
+            _log.warning(
+                "The cache store in %r cannot use its space again, as a read of %s has not ended: "
+                "a process that is stopped, or gets no time. It grows to twice max_bytes, and then "
+                "takes no more entries until that process goes on or ends.",
+                str(self.path),
+                " and ".join(f"process {pid}" for pid in sorted(fresh)),
+            )
 
     def spend_reserve(self) -> bool:
         """Give back the disk space that was kept for removing entries from a full disk."""
@@ -190,6 +221,7 @@ class Environment:
         self.users += 1
         if map_size > self.map_size or (durable and not self.durable):
             with self._mutex:
+                self.wanted_map = max(map_size, self.wanted_map)
                 self.map_size = max(map_size, self.map_size)
                 self.durable = durable or self.durable
                 self._close()

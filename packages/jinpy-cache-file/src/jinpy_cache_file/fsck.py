@@ -44,12 +44,14 @@ class CheckReport:
         total_bytes: What they are charged.
         value_files: How many of them have a file.
         problems: A sentence for each thing that is wrong; empty when all is well.
+        held_by: The other processes whose reads keep the store from using its space again.
     """
 
     entries: int
     total_bytes: int
     value_files: int
     problems: tuple[str, ...]
+    held_by: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -13,15 +13,18 @@ import contextlib
 import errno
 import math
 import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import lmdb
 
-from jinpy_cache_core import Clock
-from jinpy_cache_file.environment import DAMAGE, Environment
+from jinpy_cache_core import CacheBackendError, Clock
+from jinpy_cache_file.environment import DAMAGE, MAP_STEP, Environment
 from jinpy_cache_file.index import Index
 from jinpy_cache_file.ledger import Bounds, Ledger
+from jinpy_cache_file.readers import Reader, holders
 from jinpy_cache_file.write_context import WriteContext
 from jinpy_cache_file.write_lock import LockClosedError
 
@@ -37,6 +40,13 @@ _LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds after which the files are checked for having been replaced."""
 
 _EVICTED_FROM_FULL: Final = 64
+
+MOST_OF_MAP: Final = 2
+"""How many times `max_bytes` a store may take on disk while a reader holds its old pages."""
+
+_PATIENCE_STEPS: Final = 10
+_PATIENCE_STEP: Final = 0.01
+"""Seconds, ten times, that a reader gets to end before it counts as stuck."""
 
 
 class Transactions:
@@ -59,6 +69,7 @@ class Transactions:
         self._patience = patience
         self._looked = self._look_again = -math.inf
         self._reserve_spent = False
+        self._stuck: set[Reader] = set()
 
     def reading(self, work: Callable[["lmdb.Transaction[bytes]"], T]) -> T:
         """Do something in a read transaction, again if it is cut short."""
@@ -235,7 +246,7 @@ class Transactions:
         if opened is None or environment.lmdb is not opened:
             return
         if isinstance(error, lmdb.MapFullError):
-            self._relieve(opened)
+            self._relieve(opened, removes=removes)
         elif isinstance(error, lmdb.MapResizedError):
             environment.adopt_map(opened)
         elif isinstance(error, lmdb.ReadersFullError):
@@ -250,34 +261,75 @@ class Transactions:
         elif error.code > 0:
             raise error
 
-    def _relieve(self, opened: lmdb.Environment) -> None:
-        """Make room in a full map: forget dead readers, evict a few entries.
+    def _relieve(self, opened: lmdb.Environment, *, removes: bool) -> None:
+        """Make room in a full map: forget dead readers, grow for stuck ones, or evict entries.
 
-        LMDB writes new pages before it frees old ones, so in a full map there is room for small
+        Where the entries themselves are within their bounds and a reader holds old pages, the map
+        grows, up to `MOST_OF_MAP` times what was asked for, and a little more for what removes:
+        nothing that lives is evicted because of somebody who is stopped. Otherwise entries go. LMDB
+        writes new pages before it frees old ones, so in a full map there is room for small
         transactions only, of one entry at first; without room even for that, it grows a little.
+
+        Raises:
+            CacheBackendError: A reader holds all the space that there may be.
         """
-        opened.reader_check()
-        step, evicted = 1, 0
+        if opened.reader_check():
+            return  # what dead readers held is free now
+        environment = self.environment
+        held_by = holders(opened)
+        most = MOST_OF_MAP * environment.wanted_map
+        spare = most // 8
+        if held_by and not self.index.bounds.exceeded(self.ledger()):
+            step = max(MAP_STEP, environment.wanted_map // 8)
+            if environment.grow_map(opened, most + spare if removes else most, step=step):
+                environment.name_holders(held_by)
+            elif self._still_hold(opened, held_by):
+                raise _held(environment.path, held_by)
+            return
+        entries, evicted = 1, 0
         while evicted < max(_EVICTED_FROM_FULL, self.ledger().entries // 16):
             try:
-                entries = self._once(opened, self._evicted, (step,))
+                left = self._once(opened, self._evicted, (entries,))
             except (_Unready, LockClosedError):
                 return
             except lmdb.MapFullError:
-                if step == 1:
-                    self.environment.grow_map(opened)
-                step = 1
+                if entries == 1:
+                    environment.grow_map(opened, most + spare)
+                    opened = environment.current()
+                entries = 1
                 continue
-            if not entries:
+            if not left:
                 return
-            evicted += step
-            step *= 2
+            evicted += entries
+            entries *= 2
+
+    def _still_hold(self, opened: lmdb.Environment, held_by: list[Reader]) -> bool:
+        """Whether a reader has not moved on for as long as any read takes; remembered if so."""
+        if set(held_by) & self._stuck:
+            return True
+        for _ in range(_PATIENCE_STEPS):
+            time.sleep(_PATIENCE_STEP)
+            still = set(held_by) & set(holders(opened))
+            if not still:
+                return False
+        self._stuck = set(held_by) & set(holders(opened))
+        return True
 
     def _evicted(self, writing: WriteContext, count: int) -> int:
         ledger = self.index.ledger(writing)
         self.index.evict(writing, ledger, Bounds(max(ledger.entries - count, 0), sys.maxsize))
         writing.written = True
         return ledger.entries
+
+
+def _held(path: Path, held_by: list[Reader]) -> CacheBackendError:
+    processes = ", ".join(sorted({str(reader.pid) for reader in held_by}))
+    message = (
+        f"The store in {str(path)!r} has no space left that it may use: a read of process "
+        f"{processes} has not ended and holds it. What was stored before is still there, to be "
+        "read; nothing was written. End that process, or let it go on."
+    )
+    return CacheBackendError(message, errno=errno.ENOSPC)
 
 
 class _Unready(Exception):  # noqa: N818 - a signal, not an error

@@ -8,6 +8,9 @@ import attrs
 from jinpy_cache_redis.protocol.failures import UNKNOWN_OUTCOME, Failure, Lost, ServerError
 from jinpy_cache_redis.protocol.requests import Request
 
+_DOUBLINGS = 60
+"""How often a pause is doubled at most; by then any limit is reached."""
+
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
@@ -47,7 +50,7 @@ class RetryPolicy:
             return None
         if failures == 1 and isinstance(failure, Lost):
             return 0.0  # an idle connection that the server had closed: a fresh one will do
-        limit = min(self.longest, self.backoff * 2.0 ** (failures - 1))
+        limit = min(self.longest, self.backoff * 2.0 ** min(failures - 1, _DOUBLINGS))
         return limit * (0.5 + 0.5 * self.chance())
 
 
