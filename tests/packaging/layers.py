@@ -20,6 +20,7 @@ LAYERS = {
         {"backend"},
         {"interfaces", "config"},
         {"loading"},
+        {"outage"},
         {"codec"},
         {"settings"},
         {"entries"},

@@ -1,16 +1,42 @@
 """The asynchronous operations of a store that never waits: each calls its synchronous twin."""
 
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.declarations import signature_of
+from jinpy_cache_core.entries.state import EntryState
 from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.interfaces import AsyncCacheInterface
+from jinpy_cache_core.loading.leases import Claim, Claiming, Filling, Releasing
 
 
 class DirectBackend(BaseBackend):
     """Spares every operation the worker thread that `BaseBackend` would use."""
+
+    _gives_back_at_once: ClassVar[bool] = True
+
+    async def _apeek(self, key: str, within: float = math.inf) -> EntryState:
+        return self._peek(key)
+
+    async def _aclaim(self, key: str, claiming: Claiming, within: float = math.inf) -> Claim:
+        return self._claim(key, claiming)
+
+    async def _asettle(
+        self, key: str, settling: Filling | Releasing, within: float = math.inf
+    ) -> bool:
+        return self._settle(key, settling)
+
+    async def _aclaim_many(
+        self, claimings: Mapping[str, Claiming], within: float = math.inf
+    ) -> dict[str, Claim]:
+        return self._claim_many(claimings)
+
+    async def _asettle_many(
+        self, settlings: Mapping[str, Filling | Releasing], within: float = math.inf
+    ) -> dict[str, bool]:
+        return self._settle_many(settlings)
 
     @signature_of(AsyncCacheInterface.aget)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:

@@ -1,0 +1,48 @@
+"""Which values take so long to encode or decode that an event loop should not do it."""
+
+from collections.abc import Collection
+from typing import Any, Final, cast
+
+HEAVY_BYTES: Final = 512 * 1024
+"""Encoded bytes, or characters, above which the work goes to a worker thread."""
+
+HEAVY_ITEMS: Final = 5_000
+"""Elements, within all levels that are looked at, above which it does."""
+
+_LOOKS: Final = 256
+"""How many containers are looked into at most: looking must cost less than encoding."""
+
+_CONTAINERS: Final = (list, tuple, dict, set, frozenset)
+
+
+def is_heavy(value: object) -> bool:
+    """Whether encoding a value may take milliseconds, as far as a quick look can tell."""
+    kind = type(value)
+    if kind is str or kind is bytes or kind is bytearray:
+        return len(cast("Collection[object]", value)) > HEAVY_BYTES
+    if kind not in _CONTAINERS:
+        fields = getattr(value, "__dict__", None)
+        return bool(fields) and is_heavy(fields)
+    return _holds_much(cast("Collection[Any]", value))
+
+
+def _holds_much(container: Collection[Any]) -> bool:
+    items = size = 0
+    todo: list[Collection[Any]] = [container]
+    for _ in range(_LOOKS):
+        if not todo:
+            return False
+        one = todo.pop()
+        items += len(one)
+        if items > HEAVY_ITEMS:
+            return True
+        inner = one.values() if isinstance(one, dict) else one
+        for item in cast("Collection[Any]", inner):
+            kind = type(item)
+            if kind is str or kind is bytes:
+                size += len(item)
+                if size > HEAVY_BYTES:
+                    return True
+            elif kind in _CONTAINERS:
+                todo.append(item)
+    return True
