@@ -30,7 +30,7 @@ LAYERS = {
     ],
     "jinpy_cache_redis": [
         {"backend"},
-        {"degrading", "forking", "drivers"},
+        {"forking", "drivers"},
         {"config"},
         {"urls", "commands"},
         {"connections"},

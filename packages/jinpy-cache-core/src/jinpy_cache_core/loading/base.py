@@ -96,13 +96,16 @@ class Loading:
         self.events = Events(store.name)
         self.journal = Journal()
         self.outage = Breaker()
-        self.failures = RecentFailures(lambda: self.timer())
+        self.failures = RecentFailures(self._elapsed)
         self.returns = Returns(store, self.journal)
         watch_exit(self, signals=store._shared)
 
     def now(self) -> float:
         """The time on the backend's clock."""
         return self.store._now()
+
+    def _elapsed(self) -> float:
+        return self.timer()
 
     def waiting(self, policy: Policy) -> Waiting:
         """The waiting of a caller who begins it now."""

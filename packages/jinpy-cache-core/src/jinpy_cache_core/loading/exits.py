@@ -39,9 +39,10 @@ def watch_exit(leaving: Leaves, *, signals: bool) -> None:
     """
     with _lock:
         _everyone.add(leaving)
-    if signals and threading.current_thread() is threading.main_thread():
-        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, _on_sigterm)
+    if not signals or threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _on_sigterm)
 
 
 def leave_all(seconds: float = SECONDS) -> None:

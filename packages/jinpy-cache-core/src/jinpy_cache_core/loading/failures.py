@@ -1,4 +1,4 @@
-"""Factories that failed a moment ago, by key: for those who do not want to ask them at once again."""
+"""Factories that failed a moment ago, by key: for who does not want to ask them again at once."""
 
 import threading
 from collections.abc import Callable

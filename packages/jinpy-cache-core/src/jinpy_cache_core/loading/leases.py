@@ -74,6 +74,11 @@ class Claiming:
     renewing: float | None = None
     unreadable: Any = None
 
+    @property
+    def plain(self) -> bool:
+        """Whether any fresh value will do."""
+        return self.reason is Reason.MISS and self.unreadable is None
+
     def __call__(self, record: Record | None, now: float) -> tuple[Change, Claim]:
         """Decide about a record."""
         return _stored(*self.decide(state_of(record, now), now))
