@@ -159,6 +159,7 @@ class Returns:
         except CacheClosedError:
             return True
         except CacheException as error:
-            self._journal.warn("returns", "Giving back %s leases failed: %s", len(batch), error)
+            message = "Giving back a lease of the cache %r failed, it is tried again: %s"
+            self._journal.warn("returns", message, self._store.name, error)
             return False
         return True

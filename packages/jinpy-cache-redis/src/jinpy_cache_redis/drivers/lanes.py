@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jinpy_cache_redis.connections.async_pool import AsyncPool
-from jinpy_cache_redis.protocol.failures import Exhausted, Failure
+from jinpy_cache_redis.protocol.failures import Exhausted, Failure, Silent, Unreachable
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 from jinpy_cache_redis.routing.router import joined, parted
@@ -60,6 +60,9 @@ class Lane:
             self._under_way.add(data)
             try:
                 return await self._pool.exchange(request, until)
+            except (Silent, Unreachable) as failure:
+                self._tell(failure)
+                raise
             finally:
                 self._busy -= 1
                 self._under_way.discard(data)
@@ -88,6 +91,13 @@ class Lane:
         if not future.done():
             message = f"No connection to Redis at {self._node} became free in time."
             future.set_exception(Exhausted(message, self._node))
+
+    def _tell(self, failure: Failure) -> None:
+        """Spare those who can do without an answer the same long wait once more."""
+        for data, (request, waiters) in list(self._waiting.items()):
+            if request.once:
+                del self._waiting[data]
+                _fail(waiters, failure)
 
     def _depart(self) -> None:
         """Send what waits, as much as there are connections for."""
@@ -119,6 +129,8 @@ class Lane:
             came = parted([answer] if together.replies == 1 else answer, requests, positions)
         except Failure as failure:
             came = [failure] * len(batch)
+            if isinstance(failure, (Silent, Unreachable)):
+                self._tell(failure)
         except BaseException:
             for _, waiters in batch:
                 for future, _ in waiters:
@@ -128,12 +140,17 @@ class Lane:
             self._busy -= 1
             self._under_way.difference_update(request.data for request in requests)
         for (_, waiters), reply in zip(batch, came, strict=True):
+            if isinstance(reply, Failure):
+                _fail(waiters, reply)
+                continue
             for future, _ in waiters:
-                if future.done():
-                    continue
-                if isinstance(reply, Failure):
-                    future.set_exception(reply)
-                    future.exception()  # seen, should the one who waits be cancelled just now
-                else:
+                if not future.done():
                     future.set_result(reply)
         self._depart()
+
+
+def _fail(waiters: list[_Waiter], failure: Failure) -> None:
+    for future, _ in waiters:
+        if not future.done():
+            future.set_exception(failure)
+            future.exception()  # seen, should the one who waits be cancelled just now
