@@ -208,7 +208,7 @@ def test_a_pool_that_is_exhausted(proxy, make):
 
     with new_runner() as runner:
         outcomes = runner.run(main())
-        assert {CacheTimeoutError} == {one.__base__ for one in map(type, outcomes) if one != bool}
+        assert all(isinstance(one, CacheTimeoutError) for one in outcomes if one is not True)
         assert 2 <= outcomes.count(True) < 20
         proxy.delay = 0.0
         assert [True] * 20 == runner.run(main())

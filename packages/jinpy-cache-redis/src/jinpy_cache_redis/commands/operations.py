@@ -59,6 +59,7 @@ class Commands:
         self._namespace = namespace
         self._sharded = sharded
         self._now = now
+        self._has_seen_layers = False
 
     def key_of(self, stored: bytes) -> str | None:
         """The key of a storage key; `None` if it is none that this cache could have written."""
@@ -88,18 +89,39 @@ class Commands:
     def get(
         self, key: str, default: object, kind: type[Any] | None, *, once: bool = False
     ) -> Plan[Any]:
-        """`GET`."""
+        """`GET`; with `PTTL` for an entry with layers, whose times are the server's."""
         stored = self.prefix + key.encode()
-        payload = yield Request(pack(b"GET", stored), stored, once=once)
+        if self._has_seen_layers:
+            payload, left = yield from _together(
+                stored, [(b"GET", stored), (b"PTTL", stored)], once=once
+            )
+            if isinstance(payload, ServerError):
+                raise answer_told(payload)
+        else:
+            payload = yield Request(pack(b"GET", stored), stored, once=once)
+            left = NO_EXPIRY
+            if payload is not None and payload[:1] == LAYERED and has_layers(payload):
+                self._has_seen_layers = True
+                left = yield Request(pack(b"PTTL", stored), stored, once=once)
         if payload is None:
             return default
-        value = self.value(key, payload, kind)
+        value = self.value(key, payload, kind, left)
         return default if value is MISSING else value
 
-    def value(self, key: str, payload: bytes, kind: type[Any] | None = None) -> Any:
-        """The stored value; `MISSING` for a mark of a computation or for a newer format."""
+    def value(
+        self, key: str, payload: bytes, kind: type[Any] | None = None, left: int = NO_EXPIRY
+    ) -> Any:
+        """The stored value; `MISSING` for a mark of a computation or for a newer format.
+
+        Args:
+            key: The key.
+            payload: What is stored.
+            kind: The class to structure it into.
+            left: What `PTTL` says of it.
+        """
         if payload[:1] == LAYERED:
-            record = live(Record(payload), self._now())
+            now = self._now()
+            record = live(Record(payload, now + _seconds_left(left)), now)
             if record is None:
                 return MISSING
             payload = record.payload
@@ -137,8 +159,10 @@ class Commands:
     def exists(self, key: str) -> Plan[bool]:
         """`EXISTS`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        found, head = yield from _together(stored, [(b"EXISTS", stored), head_of(stored)])
-        return bool(found) and shows(head, self._now())
+        commands = [(b"EXISTS", stored), head_of(stored), (b"PTTL", stored)]
+        found, head, left = yield from _together(stored, commands)
+        now = self._now()
+        return bool(found) and shows(head, now, now + _seconds_left(left))
 
     def ttl(self, key: str) -> Plan[float | None]:
         """`PTTL`, with a look at what there is."""
@@ -149,7 +173,7 @@ class Commands:
         if not has_layers(head):
             return _seconds_left(left)
         now = self._now()
-        deadline = deadline_of(head, now)
+        deadline = deadline_of(head, now, now + _seconds_left(left))
         return None if deadline is None else deadline - now
 
     def touch(self, key: str, seconds: float) -> Plan[bool]:
@@ -243,13 +267,34 @@ class Commands:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
+        left = yield from self._left_of_layered(keys, payloads, once=once)
         for key, payload in zip(keys, payloads, strict=True):
             if payload is not None:
-                layered = payload[:1] == LAYERED
-                value = self.value(key, payload) if layered else decode(key, payload)
+                known = left.get(key)
+                if known is None:
+                    layered = payload[:1] == LAYERED
+                    value = self.value(key, payload) if layered else decode(key, payload)
+                else:
+                    value = self.value(key, payload, None, known)
                 if value is not MISSING:
                     values[key] = value
         return values
+
+    def _left_of_layered(
+        self, keys: list[str], payloads: list[bytes | None], *, once: bool
+    ) -> Plan[dict[str, int]]:
+        """What `PTTL` says of the entries with layers: one more round trip, if there are any."""
+        layered = [
+            key
+            for key, payload in zip(keys, payloads, strict=True)
+            if payload is not None and payload[:1] == LAYERED and has_layers(payload)
+        ]
+        if not layered:
+            return {}
+        stored = [self.prefix + key.encode() for key in layered]
+        answers = yield Several([Request(pack(b"PTTL", one), one, once=once) for one in stored])
+        raise_refusals(answers)
+        return dict(zip(layered, answers, strict=True))
 
     def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
         """A `SET` for each entry, all written at once."""

@@ -156,7 +156,7 @@ class PromiseSuite(Harness):
             assert 0 == broken.asked.count("claim"), "it was asked while it was given up"
             assert backend._loading.outage.probed(answered=True)
             assert 21 == cache.get_or_set("key", lambda: 21)
-            assert 1 == broken.asked.count("claim")
+            assert broken.asked.count("claim")
 
     @once
     def test_what_cannot_be_read_is_computed_anew(
