@@ -36,6 +36,7 @@ from jinpy_cache_core.backend import (
     check_key,
     check_keys,
     decisions,
+    is_heavy,
     mapped_errors,
     negated,
     signature_of,
@@ -417,7 +418,7 @@ class FileCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; concurrent ones share a commit."""
-        if not self._swift:
+        if not self._swift or is_heavy(value):
             await super().aset(key, value, ttl)
             return
         key = check_key(key)
@@ -432,7 +433,7 @@ class FileCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; concurrent ones share a commit."""
-        if not self._swift:
+        if not self._swift or is_heavy(value):
             return await super().aadd(key, value, ttl)
         key = check_key(key)
         payload = self._codec.encode(key, value)

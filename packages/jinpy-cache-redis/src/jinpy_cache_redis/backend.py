@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from jinpy_cache_core import (
+    MISSING,
     TTL,
     AsyncCacheInterface,
     BaseBackend,
@@ -32,6 +33,7 @@ from jinpy_cache_core.backend import (
     check_keys,
     check_prefix,
     false_on_failure,
+    is_heavy,
     mapped_errors,
     negated,
     signature_of,
@@ -39,7 +41,7 @@ from jinpy_cache_core.backend import (
     substitutes,
 )
 from jinpy_cache_redis.commands.guarded import GuardedCommands
-from jinpy_cache_redis.commands.operations import Commands
+from jinpy_cache_redis.commands.operations import Commands, Encoded, Undecoded
 from jinpy_cache_redis.commands.scanning import (
     Walk,
     clearing_page,
@@ -198,7 +200,22 @@ class RedisCacheBackend(BaseBackend):
         """Same as `_look`, asynchronously."""
         if self._loading.outage.open:
             self._check_outage()
-        return await self._aperform(self._commands.get(check_key(key), default, type, once=True))
+        plan = self._commands.get(check_key(key), default, type, once=True, large=True)
+        found = await self._aperform(plan)
+        if found.__class__ is Undecoded:
+            return await self._later(key, found, default, type)
+        return found
+
+    async def _later(self, key: str, found: Undecoded, default: object, kind: Any) -> Any:
+        """Decode a large value without holding up the event loop."""
+        value = await self._run(self._commands.value, key, found.payload, kind, found.left)
+        return default if value is MISSING else value
+
+    async def _ready(self, key: str, value: object) -> object:
+        """A value to send; a large one encoded already, without holding up the event loop."""
+        if not is_heavy(value):
+            return value
+        return Encoded(await self._run(self._codec.encode, key, value))
 
     @mapped_errors(CacheOperation.GET_MANY)
     def _look_many(self, wanted: list[str], default: object = None) -> dict[str, Any]:
@@ -276,7 +293,11 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.GET, miss=substitutes.given_default)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
-        return await self._aperform(self._commands.get(check_key(key), default, type))
+        plan = self._commands.get(check_key(key), default, type, large=True)
+        found = await self._aperform(plan)
+        if found.__class__ is Undecoded:
+            return await self._later(key, found, default, type)
+        return found
 
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
@@ -286,7 +307,9 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
-        await self._aperform(self._commands.set(check_key(key), value, self._seconds(ttl)))
+        key = check_key(key)
+        value = await self._ready(key, value)
+        await self._aperform(self._commands.set(key, value, self._seconds(ttl)))
 
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
@@ -296,7 +319,9 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
-        return await self._aperform(self._commands.add(check_key(key), value, self._seconds(ttl)))
+        key = check_key(key)
+        value = await self._ready(key, value)
+        return await self._aperform(self._commands.add(key, value, self._seconds(ttl)))
 
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
@@ -404,7 +429,11 @@ class RedisCacheBackend(BaseBackend):
     async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Same as `set_many`, asynchronously."""
         seconds = self._seconds(ttl)
-        await self._aperform(self._commands.set_many(self._encoded(items), seconds))
+        if is_heavy(items):
+            payloads = await self._run(self._encoded, dict(items))
+        else:
+            payloads = self._encoded(items)
+        await self._aperform(self._commands.set_many(payloads, seconds))
 
     @mapped_errors(CacheOperation.DELETE_MANY)
     def delete_many(self, keys: Iterable[str]) -> int:

@@ -1,5 +1,6 @@
 """The two functions that run a plan: one blocks, one awaits."""
 
+import asyncio
 import inspect
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -12,7 +13,16 @@ from jinpy_cache_core.exceptions import (
 )
 from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.flights import current_flights, running_loop
-from jinpy_cache_core.loading.steps import Ask, Compute, Pause, Plan, Step, StoppedFactory, Wait
+from jinpy_cache_core.loading.steps import (
+    Ask,
+    Breathe,
+    Compute,
+    Pause,
+    Plan,
+    Step,
+    StoppedFactory,
+    Wait,
+)
 
 T = TypeVar("T")
 
@@ -60,6 +70,8 @@ def _carry_out(step: Step, loading: Loading) -> Any:
         return step.flight.wait(step.seconds)
     if isinstance(step, Pause):
         return loading.pause(step.seconds)
+    if isinstance(step, Breathe):
+        return None
     plan = step.plan
     if step.flight is not None:
         step.flight.loop = None
@@ -126,6 +138,8 @@ async def _acarry_out(step: Step, loading: Loading) -> Any:
         return await step.flight.await_landing(step.seconds)
     if isinstance(step, Pause):
         return await loading.apause(step.seconds)
+    if isinstance(step, Breathe):
+        return await asyncio.sleep(0)
     plan = step.plan
     started = loading.background.in_task(lambda: arun(plan, loading), step.ended)
     if not started:

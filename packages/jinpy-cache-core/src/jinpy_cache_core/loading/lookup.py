@@ -278,7 +278,8 @@ class Lookup:
         desk = self.loading.desk
         watch, watches = desk.watch(claim.token)
         if not watches:
-            return (yield Wait(watch, patience))
+            landed: bool | None = yield Wait(watch, patience)
+            return landed
         try:
             return (yield from self._watch(request, call, claim, patience))
         finally:

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, cast
 
 import attrs
@@ -26,14 +26,21 @@ from jinpy_cache_core.loading.leases import (
 from jinpy_cache_core.loading.lookup import Lookup
 from jinpy_cache_core.loading.options import Policy
 from jinpy_cache_core.loading.requests import Request
-from jinpy_cache_core.loading.steps import Compute, Plan, original
-from jinpy_cache_core.loading.store import Settling
-from jinpy_cache_core.sentinels import MISSING, Missing
+from jinpy_cache_core.loading.steps import Breathe, Compute, Plan, original
+from jinpy_cache_core.loading.store import LoadingStore, Settling
+from jinpy_cache_core.sentinels import MISSING
 
 ManyFactory = Callable[[list[str]], Any]
 """Takes the missing keys and returns a mapping of those that have values, or an awaitable."""
 
 Leads = dict[str, tuple[Flight, Claim]]
+
+
+SMALL_CHUNK = 200
+"""Keys after which the event loop is given away, where a store does not wait."""
+
+LARGE_CHUNK = 1000
+"""Keys that a store that has to be waited for is asked about at once."""
 
 
 class _Many:
@@ -77,11 +84,7 @@ class _Many:
             try:
                 claims = yield from self._claim(keys, leads)
                 for key, claim in claims.items():
-                    if claim.standing is Standing.FOLLOW:
-                        follows[key] = claim
-                    elif claim.cached is not None:
-                        found = self._found(key, claim.cached)
-                        (again if found is None else newer if found is MISSING else []).append(key)
+                    self._sort(key, claim, follows, again, newer)
                 if leads:
                     yield from self._lead(leads)
             except BaseException as error:
@@ -107,6 +110,24 @@ class _Many:
             keys = again
         return self.values
 
+    def _sort(
+        self,
+        key: str,
+        claim: Claim,
+        follows: dict[str, Claim],
+        again: list[str],
+        newer: list[str],
+    ) -> None:
+        """What to do about a key that the caller does not lead."""
+        if claim.standing is Standing.FOLLOW:
+            follows[key] = claim
+        elif claim.cached is not None:
+            found = self._found(key, claim.cached)
+            if found is None:
+                again.append(key)
+            elif not found:  # written by a newer release
+                newer.append(key)
+
     def _keep(self, key: str, value: Any) -> None:
         if value is not MISSING:
             self.values[key] = value
@@ -114,46 +135,35 @@ class _Many:
     def _request(self, key: str) -> Request:
         return _single(key, self.factory, self.policy, force=self.force)
 
-    def _found(self, key: str, cached: CachedValue) -> bool | Missing | None:
-        """Whether a value that was found is one; `None` to claim its place again."""
+    def _found(self, key: str, cached: CachedValue) -> bool | None:
+        """Whether a value that was found is ours to read; `None` to claim its place again."""
         try:
-            value = self.loading.value_of(self._request(key), cached.payload)
+            value: Any = self.loading.value_of(self._request(key), cached.payload)
         except UNREADABLE as error:
             if self.call.insists or key in self.unreadable:
                 raise
             self.loading.unreadable(key, error)
             self.unreadable[key] = cached.payload
             return None
-        if value is MISSING:
-            return MISSING
-        self.values[key] = value
-        return True
+        self._keep(key, value)
+        return value is not MISSING
 
     def _claim(self, keys: list[str], leads: Leads) -> Plan[dict[str, Claim]]:
         """The claims that others won or that found something; `leads` gets those of the caller."""
-        loading, call = self.loading, self.call
-        reason = Reason.FORCE if self.force else Reason.MISS
-        age = self.waiting.takeover_age
-        flights = {key: loading.flights.begin(key) for key in keys}
-        claimings = {
-            key: Claiming(flight.token, age, reason, None, self.unreadable.get(key))
-            for key, flight in flights.items()
-        }
-        for flight in flights.values():
-            flight.leased = not call.degraded
+        loading = self.loading
+        flights: dict[str, Flight] = {}
+        claims: dict[str, Claim] = {}
         try:
-            claims: dict[str, Claim] | None = yield from loading.ask(
-                call, "claim_many", claimings, key=keys[0], instead=None
-            )
+            for chunk in _chunks(keys, loading.store):
+                mine = {key: loading.flights.begin(key) for key in chunk}
+                flights.update(mine)
+                claims.update((yield from self._claim_chunk(mine)))
+                yield Breathe()
         except BaseException:
             for flight in flights.values():
                 loading.flights.end(flight)
                 loading.give_back(flight)
             raise
-        if claims is None:
-            claims = {key: Claim(Standing.LEAD, flight.token) for key, flight in flights.items()}
-            for flight in flights.values():
-                loading.give_back(flight)
         others: dict[str, Claim] = {}
         for key, claim in claims.items():
             flight = flights[key]
@@ -165,6 +175,26 @@ class _Many:
                 loading.flights.end(flight)
                 others[key] = claim
         return others
+
+    def _claim_chunk(self, flights: dict[str, Flight]) -> Plan[dict[str, Claim]]:
+        """Ask for some of the keys; a store that does not answer leaves the caller alone."""
+        loading, call = self.loading, self.call
+        reason = Reason.FORCE if self.force else Reason.MISS
+        age = self.waiting.takeover_age
+        claimings = {
+            key: Claiming(flight.token, age, reason, None, self.unreadable.get(key))
+            for key, flight in flights.items()
+        }
+        for flight in flights.values():
+            flight.leased = not call.degraded
+        claims: dict[str, Claim] | None = yield from loading.ask(
+            call, "claim_many", claimings, key=next(iter(flights)), instead=None
+        )
+        if claims is None:
+            claims = {key: Claim(Standing.LEAD, flight.token) for key, flight in flights.items()}
+            for flight in flights.values():
+                loading.give_back(flight)
+        return claims
 
     def _lead(self, leads: Leads) -> Plan[None]:
         loading = self.loading
@@ -190,7 +220,9 @@ class _Many:
     ) -> Plan[None]:
         """Hand the values to everyone, and store those that are wanted, all at once."""
         settlings: dict[str, Settling] = {}
-        for key, (flight, claim) in leads.items():
+        for number, (key, (flight, claim)) in enumerate(leads.items(), 1):
+            if not number % SMALL_CHUNK:
+                yield Breathe()
             if key not in found:
                 settlings[key] = Releasing(flight.token)
                 continue
@@ -216,14 +248,19 @@ class _Many:
             flight.leased = False
 
     def _settle(self, leads: Leads, settlings: dict[str, Settling]) -> Plan[dict[str, bool]]:
-        leased = {key: one for key, one in settlings.items() if leads[key][0].leased}
-        if not leased:
-            return {}
-        return (
-            yield from self.loading.ask(
-                self.call, "settle_many", leased, key=next(iter(leased)), instead={}
+        leased = [key for key in settlings if leads[key][0].leased]
+        done: dict[str, bool] = {}
+        for chunk in _chunks(leased, self.loading.store):
+            ending = {key: settlings[key] for key in chunk}
+            done.update(
+                (
+                    yield from self.loading.ask(
+                        self.call, "settle_many", ending, key=chunk[0], instead={}
+                    )
+                )
             )
-        )
+            yield Breathe()
+        return done
 
     def _failed(self, leads: Leads, error: Exception) -> Plan[bool]:
         """Serve stale values, if every key has one that may be; whether that is so."""
@@ -267,6 +304,11 @@ class _Many:
             if key not in done:
                 self.loading.give_back(flight)
             flight.leased = False
+
+
+def _chunks(keys: list[str], store: LoadingStore) -> Iterator[list[str]]:
+    size = SMALL_CHUNK if store._gives_back_at_once else LARGE_CHUNK
+    return (keys[at : at + size] for at in range(0, len(keys), size))
 
 
 def load_many(

@@ -12,7 +12,8 @@ import os
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from collections.abc import Mapping
+from typing import ClassVar, Protocol
 
 from jinpy_cache_core.exceptions import CacheClosedError, CacheException
 from jinpy_cache_core.loading.journal import Journal
@@ -37,16 +38,15 @@ ONE_TRY = 2.0
 class TakesBack(Protocol):
     """What of a store this module uses."""
 
+    _gives_back_at_once: ClassVar[bool]
+
     @property
     def name(self) -> str:
         """What it is called."""
         ...
 
-    @property
-    def _gives_back_at_once(self) -> bool: ...
-
     def _settle_many(
-        self, settlings: dict[str, Filling | Releasing], within: float
+        self, settlings: Mapping[str, Filling | Releasing], within: float
     ) -> dict[str, bool]: ...
 
 
@@ -152,7 +152,7 @@ class Returns:
             taken.append(one)
         return taken
 
-    def _give(self, batch: dict[str, Filling | Releasing], seconds: float) -> bool:
+    def _give(self, batch: dict[str, Releasing], seconds: float) -> bool:
         """Whether the store took them, or will never."""
         try:
             self._store._settle_many(batch, seconds)

@@ -51,6 +51,10 @@ class Pause(NamedTuple):
     seconds: float
 
 
+class Breathe(NamedTuple):
+    """Let whoever else wants the event loop have it; nothing for a thread."""
+
+
 class Compute(NamedTuple):
     """Run the factory as part of a flight; the outcome is its value.
 
@@ -98,7 +102,7 @@ def carried(error: Exception) -> Exception:
     return StoppedFactory(error) if isinstance(error, StopIteration) else error
 
 
-Step: TypeAlias = Ask | Wait | Pause | Compute | Spawn
+Step: TypeAlias = Ask | Wait | Pause | Breathe | Compute | Spawn
 
 Plan: TypeAlias = Generator[Step, Any, T]
 """Yields steps, is sent their outcomes, returns its result."""

@@ -1,7 +1,7 @@
 """`LoadingStore`: what the loading layer asks of whoever keeps the values."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from jinpy_cache_core.entries.state import EntryState
 from jinpy_cache_core.enums import CacheOperation
@@ -18,6 +18,9 @@ class LoadingStore(Protocol):
     `within` is always how many seconds the store may take; one that cannot be slow ignores it.
     """
 
+    _gives_back_at_once: ClassVar[bool]
+    """Whether it neither waits nor blocks, so that nothing has to be done in the background."""
+
     @property
     def name(self) -> str:
         """What it is called in errors, events and logs."""
@@ -26,11 +29,6 @@ class LoadingStore(Protocol):
     @property
     def _store_seconds(self) -> float:
         """How long the store may take of one call of a user, all steps together."""
-        ...
-
-    @property
-    def _gives_back_at_once(self) -> bool:
-        """Whether it neither waits nor blocks, so that nothing has to be done in the background."""
         ...
 
     @property

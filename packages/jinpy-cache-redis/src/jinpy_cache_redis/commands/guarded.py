@@ -27,11 +27,17 @@ class GuardedCommands(Commands):
         self._check = check
 
     def get(
-        self, key: str, default: object, kind: type[Any] | None, *, once: bool = True
+        self,
+        key: str,
+        default: object,
+        kind: type[Any] | None,
+        *,
+        once: bool = True,
+        large: bool = False,
     ) -> Plan[Any]:
         """See `Commands`."""
         self._check()
-        return super().get(key, default, kind, once=True)
+        return super().get(key, default, kind, once=True, large=large)
 
     def get_many(
         self, keys: list[str], default: object, *, once: bool = True

@@ -7,10 +7,11 @@ client are transactions (`MULTI`), the latter guarded by `WATCH`.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from jinpy_cache_core import MISSING, UNCHANGED, CacheException, CacheValueError, Decision, Record
 from jinpy_cache_core.backend import (
+    HEAVY_BYTES,
     NEVER,
     Claim,
     Claiming,
@@ -39,6 +40,19 @@ NO_EXPIRY = -1
 """What `PTTL` says of a key that is not there, and of one that does not expire."""
 
 _UNWATCH = Request(pack(b"UNWATCH"))
+
+
+class Encoded(NamedTuple):
+    """A value that was encoded already, in a worker thread."""
+
+    data: bytes
+
+
+class Undecoded(NamedTuple):
+    """A value that is still to be decoded, in a worker thread."""
+
+    payload: bytes
+    left: int
 
 
 class Commands:
@@ -71,8 +85,9 @@ class Commands:
     def read(self, key: str, *, once: bool = False) -> Plan[Record | None]:
         """`GET` and `PTTL`."""
         stored = self.prefix + key.encode()
-        commands = [(b"GET", stored), (b"PTTL", stored)]
-        payload, left = yield from _together(stored, commands, once=once)
+        payload, left = yield from _together(
+            stored, [(b"GET", stored), (b"PTTL", stored)], once=once
+        )
         if isinstance(payload, ServerError):
             raise payload.told() from payload
         if payload is None or left == NO_KEY:
@@ -87,7 +102,13 @@ class Commands:
     # -- One entry --------------------------------------------------------------------------------
 
     def get(
-        self, key: str, default: object, kind: type[Any] | None, *, once: bool = False
+        self,
+        key: str,
+        default: object,
+        kind: type[Any] | None,
+        *,
+        once: bool = False,
+        large: bool = False,
     ) -> Plan[Any]:
         """`GET`; with `PTTL` for an entry with layers, whose times are the server's."""
         stored = self.prefix + key.encode()
@@ -105,6 +126,8 @@ class Commands:
                 left = yield Request(pack(b"PTTL", stored), stored, once=once)
         if payload is None:
             return default
+        if large and len(payload) > HEAVY_BYTES:
+            return Undecoded(payload, left)
         value = self.value(key, payload, kind, left)
         return default if value is MISSING else value
 
@@ -134,13 +157,13 @@ class Commands:
 
     def set(self, key: str, value: object, seconds: float) -> Plan[None]:
         """`SET` with the lifetime in milliseconds, or `UNLINK` when that is zero."""
-        payload = self._codec.encode(key, value)
+        payload = value.data if type(value) is Encoded else self._codec.encode(key, value)
         stored = self.prefix + key.encode()
         yield Request(_storing(stored, payload, seconds), stored)
 
     def add(self, key: str, value: object, seconds: float) -> Plan[bool]:
         """`SET NX`; not repeatable, as a second attempt would find what the first one stored."""
-        payload = self._codec.encode(key, value)
+        payload = value.data if type(value) is Encoded else self._codec.encode(key, value)
         if not seconds:
             return not (yield from self.exists(key))
         stored = self.prefix + key.encode()
@@ -255,6 +278,11 @@ class Commands:
         self, keys: list[str], default: object, *, once: bool = False
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
+        if len(keys) > BATCH:
+            values = {}
+            for at in range(0, len(keys), BATCH):
+                values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
+            return values
         if not keys:
             return {}
         prefix = self.prefix
@@ -297,7 +325,7 @@ class Commands:
         return dict(zip(layered, answers, strict=True))
 
     def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
-        """A `SET` for each entry, all written at once."""
+        """A `SET` for each entry, written at once, a megabyte at a time."""
         if not payloads:
             return
         if not seconds:
@@ -310,15 +338,18 @@ class Commands:
             for key, payload in payloads.items():
                 stored = prefix + key.encode()
                 requests.append(Request(pack(b"SET", stored, payload, *lifetime), stored))
-            raise_refusals((yield Several(requests)))
+            raise_refusals((yield from _in_batches(requests)))
             return
-        data = b"".join(
-            [
-                pack(b"SET", prefix + key.encode(), payload, *lifetime)
-                for key, payload in payloads.items()
-            ]
-        )
-        yield Request(data, prefix, len(payloads))
+        data: list[bytes] = []
+        size = 0
+        for key, payload in payloads.items():
+            data.append(pack(b"SET", prefix + key.encode(), payload, *lifetime))
+            size += len(payload)
+            if size > BATCH_BYTES or len(data) >= BATCH:
+                yield Request(b"".join(data), prefix, len(data))
+                data, size = [], 0
+        if data:
+            yield Request(b"".join(data), prefix, len(data))
 
     def delete_many(self, keys: list[str]) -> Plan[int]:
         """`UNLINK`, with a look at what it removes."""
@@ -452,6 +483,9 @@ class Commands:
                 return results
         return {}
 
+
+BATCH_BYTES = 1 << 20
+"""How many bytes of values are sent at once, each time with the time of one command."""
 
 BATCH = 1000
 """How many keys one round trip is about at most."""

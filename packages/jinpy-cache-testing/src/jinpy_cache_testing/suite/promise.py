@@ -49,14 +49,14 @@ class Break:
         if step == "read":
             loud = self._sync("read", backend.get), self._async("read", backend.aget)
             shortcuts: Any = backend
-            shortcuts._reading = lambda _kind: loud[0]
-            shortcuts._areading = lambda _kind: loud[1]
+            shortcuts._reading = _always(loud[0])
+            shortcuts._areading = _always(loud[1])
             many = (
                 self._sync("read", backend.get_many),
                 self._async("read", backend.aget_many),
             )
-            shortcuts._reading_many = lambda: many[0]
-            shortcuts._areading_many = lambda: many[1]
+            shortcuts._reading_many = _always(many[0])
+            shortcuts._areading_many = _always(many[1])
         for name in ("peek", "claim", "settle", "claim_many", "settle_many"):
             broken = name.startswith(step)
             for prefix, wrap in (("_", self._sync), ("_a", self._async)):
@@ -142,7 +142,8 @@ class PromiseSuite(Harness):
         began: list[object] = []
         backend.on(OutageBegan, began.append)
         broken = Break(backend, "read", CacheConnectionError("away"))
-        backend._loading.probe = lambda: None
+        loading: Any = backend._loading
+        loading.probe = lambda: None
         with self.in_half(half, backend) as cache:
             for number in range(20):
                 assert number == cache.get_or_set("key", lambda n=number: n)  # type: ignore[misc]
@@ -396,6 +397,13 @@ class PromiseSuite(Harness):
         assert 1 == len(computed)
         if not backend._gives_back_at_once:  # pyright: ignore[reportPrivateUsage]
             assert 10 > len(asked)
+
+
+def _always(answer: object) -> Callable[..., Any]:
+    def always(*_: object) -> object:
+        return answer
+
+    return always
 
 
 class _Failing:
