@@ -102,8 +102,9 @@ class Returns:
             return self._changed.wait_for(lambda: not self._running, seconds)
 
     def empty(self, seconds: float, more: list[tuple[str, bytes]]) -> None:
-        """Give back what is queued, and more, here and now, one try each: the process ends."""
+        """Wait for what is under way, and give back more here and now: the process ends."""
         until = time.monotonic() + seconds
+        self.drain(seconds)
         batch = {key: Releasing(token) for key, token in more}
         while self._queue:
             key, token, _ = self._queue.popleft()
