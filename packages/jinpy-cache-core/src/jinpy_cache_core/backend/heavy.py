@@ -47,7 +47,9 @@ def _holds_much(container: Collection[Any]) -> bool:
         items += len(one)
         if items > HEAVY_ITEMS:
             return True
-        inner: Any = cast("dict[Any, Any]", one).values() if isinstance(one, dict) else one
+        inner: Any = one
+        if isinstance(one, dict):
+            inner = inner.values()
         for item in cast("Collection[Any]", inner):
             kind: type[Any] = type(item)
             if kind is str or kind is bytes:

@@ -171,8 +171,9 @@ class Loading:
         call.degraded = True
         self.counters.add("degraded")
         self.events.tell(StoreFailed, key=key, error=error, reading=reading)
-        kind = type(error), reading
-        self.journal.warn(kind, "The cache %r was gone without: %s", self.store.name, error)
+        if not self.outage.open:  # else the one line of the outage has said it
+            kind = type(error), reading
+            self.journal.warn(kind, "The cache %r was gone without: %s", self.store.name, error)
 
     def note_outage(self, error: CacheException) -> None:
         """Count a failure of the store; several in a row, and it is not asked any more."""
