@@ -20,6 +20,7 @@ LAYERS = {
         {"backend"},
         {"interfaces", "config"},
         {"loading"},
+        {"outage"},
         {"codec"},
         {"settings"},
         {"entries"},
@@ -29,7 +30,7 @@ LAYERS = {
     ],
     "jinpy_cache_redis": [
         {"backend"},
-        {"degrading", "forking", "drivers"},
+        {"forking", "drivers"},
         {"config"},
         {"urls", "commands"},
         {"connections"},

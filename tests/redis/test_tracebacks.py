@@ -57,6 +57,6 @@ def test_a_server_that_fails_is_told_in_a_few_lines_asynchronously(failing, call
 
 def test_an_error_of_the_loading_layer_is_as_short(failing) -> None:
     """The plan that was being run, and its driver, are not shown."""
-    said = shown(lambda: failing.get_or_set("key", int, grace=60))
+    said = shown(lambda: failing.get_or_set("key", int, grace=60, on_error="raise"))
 
     assert len(said) <= MOST_LINES, "\n".join(said)

@@ -13,6 +13,7 @@ from jinpy_cache_core.settings.structuring import KnownKeywords
 from jinpy_cache_core.settings.validation import (
     backend_name,
     lifetime,
+    one_of,
     optional_namespace,
     switch,
     to_seconds,
@@ -52,6 +53,10 @@ class BaseCacheBackendConfig(KnownKeywords):
             the store can then run code in this process.
         options: How entries are computed, kept and renewed by `get_or_set` and `@cached`, where a
             call does not say; an `EntryOptions` or a table of its fields.
+        on_error: What happens when the store fails. `"compute"`, the default: `get_or_set`,
+            `@cached` and their kin go on without it, all other operations raise. `"miss"`: reads
+            are misses and writes do nothing as well, counted and logged; what removes or counts
+            raises all the same. `"raise"`: everything raises.
         statistics: Count hits and misses, see `BaseBackend.stats`; it wraps every read.
     """
 
@@ -75,6 +80,7 @@ class BaseCacheBackendConfig(KnownKeywords):
     secret: Secret | tuple[Secret, ...] | None = attrs.field(default=None, converter=to_secrets)
     allow_unsigned_pickle: bool = attrs.field(default=False, validator=switch)
     options: EntryOptions = attrs.field(default=NO_OPTIONS, converter=to_options)
+    on_error: str = attrs.field(default="compute", validator=one_of("compute", "miss", "raise"))
     statistics: bool = attrs.field(default=False, validator=switch)
 
     def __attrs_post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """`FileCacheBackend`: the contract over one namespace of a directory."""
 
 import errno
+import math
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -36,9 +37,11 @@ from jinpy_cache_core.backend import (
     check_key,
     check_keys,
     decisions,
+    is_heavy,
     mapped_errors,
     negated,
     signature_of,
+    substitutes,
 )
 from jinpy_cache_file import registry
 from jinpy_cache_file.config import FileCacheConfig
@@ -201,11 +204,11 @@ class FileCacheBackend(BaseBackend):
         return self._store.update(key, decide)
 
     @mapped_errors(CacheOperation.GET_OR_SET)
-    def _claim(self, key: str, claiming: Claiming) -> Claim:
+    def _claim(self, key: str, claiming: Claiming, within: float = math.inf) -> Claim:
         return self._opened()._store.update(key, claiming, whole=True)
 
     @mapped_errors(CacheOperation.GET_OR_SET)
-    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
+    def _settle(self, key: str, settling: Filling | Releasing, within: float = math.inf) -> bool:
         return self._opened()._store.update(key, settling, whole=True)
 
     def _scan(self, prefix: str) -> Iterator[str]:
@@ -248,7 +251,7 @@ class FileCacheBackend(BaseBackend):
     # -- Shorter ways through the operations that are used most ----------------------------------
 
     @signature_of(CacheInterface.get)
-    @mapped_errors(CacheOperation.GET)
+    @mapped_errors(CacheOperation.GET, miss=substitutes.given_default)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Read a value: see `BaseBackend.get`.
 
@@ -269,7 +272,7 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
-    @mapped_errors(CacheOperation.SET)
+    @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value: see `BaseBackend.set`.
 
@@ -314,13 +317,13 @@ class FileCacheBackend(BaseBackend):
 
         return decide
 
-    @mapped_errors(CacheOperation.EXISTS)
+    @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry: see `BaseBackend.exists`. No value is read."""
         key = check_key(key)
         return self._opened()._store.deadline(key) is not None
 
-    @mapped_errors(CacheOperation.TTL)
+    @mapped_errors(CacheOperation.TTL, miss=substitutes.answers(None))
     def ttl(self, key: str) -> float | None:
         """Tell how long an entry has left: see `BaseBackend.ttl`. No value is read."""
         key = check_key(key)
@@ -345,7 +348,10 @@ class FileCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.GET_MANY)
     def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
         """Read several values: see `BaseBackend.get_many`. All are of one instant."""
-        wanted = check_keys(keys)
+        return self._found(check_keys(keys), default)
+
+    @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
+    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
         payloads = self._opened()._store.read_many(wanted)
         values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
@@ -365,7 +371,7 @@ class FileCacheBackend(BaseBackend):
     def _remove_many(self, keys: list[str]) -> int:
         return self._store.remove_many(keys)
 
-    @mapped_errors(CacheOperation.SCAN)
+    @mapped_errors(CacheOperation.SCAN, miss=substitutes.answers(None))
     def _live_keys(self, prefix: str) -> Iterator[str]:
         # Every key of a scan was live a moment ago, so it is not looked up again.
         yield from self._store.scan(prefix)
@@ -373,7 +379,7 @@ class FileCacheBackend(BaseBackend):
     # -- Asynchronous operations -----------------------------------------------------------------
 
     @signature_of(AsyncCacheInterface.aget)
-    @mapped_errors(CacheOperation.GET)
+    @mapped_errors(CacheOperation.GET, miss=substitutes.given_default)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously.
 
@@ -412,10 +418,10 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
-    @mapped_errors(CacheOperation.SET)
+    @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; concurrent ones share a commit."""
-        if not self._swift:
+        if not self._swift or is_heavy(value):
             await super().aset(key, value, ttl)
             return
         key = check_key(key)
@@ -427,10 +433,10 @@ class FileCacheBackend(BaseBackend):
             await self._change(key, decisions.storing(payload, seconds))
         self._recent_keys.add(key, self._now())
 
-    @mapped_errors(CacheOperation.ADD)
+    @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; concurrent ones share a commit."""
-        if not self._swift:
+        if not self._swift or is_heavy(value):
             return await super().aadd(key, value, ttl)
         key = check_key(key)
         payload = self._codec.encode(key, value)
@@ -453,7 +459,7 @@ class FileCacheBackend(BaseBackend):
         key = check_key(key)
         return await self._acount(key, negated(amount), ttl)
 
-    @mapped_errors(CacheOperation.TOUCH)
+    @mapped_errors(CacheOperation.TOUCH, miss=substitutes.untouched)
     async def atouch(self, key: str, ttl: TTL) -> bool:
         """Same as `touch`, asynchronously; concurrent ones share a commit."""
         key = check_key(key)

@@ -6,6 +6,7 @@ own methods, which take the common case and leave the rest to the methods writte
 """
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -311,25 +312,16 @@ class MemoryCacheBackend(DirectBackend):
     def _count_entries(self) -> int:
         return len(self._engine)
 
-    def _peek(self, key: str) -> EntryState:
+    def _peek(self, key: str, within: float = math.inf) -> EntryState:
         return self._opened()._leases.peek(key)
 
     @mapped_errors(CacheOperation.GET_OR_SET)
-    def _claim(self, key: str, claiming: Claiming) -> Claim:
+    def _claim(self, key: str, claiming: Claiming, within: float = math.inf) -> Claim:
         return self._opened()._leases.change(key, claiming.decide)
 
     @mapped_errors(CacheOperation.GET_OR_SET)
-    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
+    def _settle(self, key: str, settling: Filling | Releasing, within: float = math.inf) -> bool:
         return self._opened()._leases.change(key, settling.decide)
-
-    async def _apeek(self, key: str) -> EntryState:
-        return self._peek(key)
-
-    async def _aclaim(self, key: str, claiming: Claiming) -> Claim:
-        return self._claim(key, claiming)
-
-    async def _asettle(self, key: str, settling: Filling | Releasing) -> bool:
-        return self._settle(key, settling)
 
     def _wrapped(self, key: str, value: object) -> object:
         stored, _weight = self._stored_values.stored(key, value)

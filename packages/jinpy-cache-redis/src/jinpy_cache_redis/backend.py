@@ -1,14 +1,19 @@
 """`RedisCacheBackend`: the operations of a cache, each a plan run by one of two drivers."""
 
+import asyncio
+import functools
+import logging
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from jinpy_cache_core import (
+    MISSING,
     TTL,
     AsyncCacheInterface,
     BaseBackend,
     BaseCacheBackendConfig,
+    CacheConnectionError,
     CacheException,
     CacheInterface,
     CacheOperation,
@@ -17,7 +22,6 @@ from jinpy_cache_core import (
     Record,
 )
 from jinpy_cache_core.backend import (
-    EMPTY,
     Claim,
     Claiming,
     EntryState,
@@ -29,13 +33,15 @@ from jinpy_cache_core.backend import (
     check_keys,
     check_prefix,
     false_on_failure,
+    is_heavy,
     mapped_errors,
     negated,
     signature_of,
     state_of,
     substitutes,
 )
-from jinpy_cache_redis.commands.operations import Commands
+from jinpy_cache_redis.commands.guarded import GuardedCommands
+from jinpy_cache_redis.commands.operations import Commands, Encoded, Undecoded
 from jinpy_cache_redis.commands.scanning import (
     Walk,
     clearing_page,
@@ -44,14 +50,17 @@ from jinpy_cache_redis.commands.scanning import (
     visible_page,
 )
 from jinpy_cache_redis.config import RedisCacheConfig
-from jinpy_cache_redis.degrading import LOGGER, ErrorPolicy, MissOnError, RaiseOnError
 from jinpy_cache_redis.drivers.driver import Driver, FirstUse, RunsPlans
 from jinpy_cache_redis.drivers.event_loops import LoopDrivers
 from jinpy_cache_redis.drivers.factory import DriverFactory
+from jinpy_cache_redis.drivers.pool_registry import FOREVER
 from jinpy_cache_redis.forking import watch_forks
+from jinpy_cache_redis.protocol.failures import PoolBusyError
 from jinpy_cache_redis.protocol.requests import Plan
 
 T = TypeVar("T")
+
+LOGGER = logging.getLogger("jinpy_cache.redis")
 
 
 class RedisCacheBackend(BaseBackend):
@@ -74,7 +83,9 @@ class RedisCacheBackend(BaseBackend):
 
     config_class: ClassVar[type[BaseCacheBackendConfig]] = RedisCacheConfig
     _config: RedisCacheConfig
-    _own_areads: ClassVar[frozenset[str]] = frozenset({"aget", "aget_many"})
+    _own_areads: ClassVar[frozenset[str]] = frozenset(
+        {"aget", "aget_many", "_look", "_alook", "_look_many", "_alook_many"}
+    )
 
     def __init__(
         self, config: RedisCacheConfig | None = None, *, clock: Clock | None = None
@@ -83,12 +94,13 @@ class RedisCacheBackend(BaseBackend):
         settings = self._config
         self._drivers = DriverFactory(settings)
         self._topology = self._drivers.topology
-        self._commands = Commands(
+        make: Callable[..., Commands] = Commands
+        if settings.on_error == "miss":
+            make = functools.partial(GuardedCommands, self._check_outage)
+        self._commands = make(
             self._codec, settings.namespace, sharded=self._topology.sharded, now=self._now
         )
-        self._errors: ErrorPolicy = (
-            RaiseOnError() if settings.on_error == "raise" else MissOnError()
-        )
+        self._lends_async_only = settings.client is None and settings.async_client is not None
         self._lends_sync_only = settings.client is not None and settings.async_client is None
         self._sync: RunsPlans = FirstUse(self._first_driver)
         self._first_use = threading.Lock()
@@ -99,11 +111,6 @@ class RedisCacheBackend(BaseBackend):
                 settings.name,
             )
         watch_forks(self)
-
-    @property
-    def degraded(self) -> int:
-        """How many operations went without the server, under `on_error="miss"`."""
-        return self._errors.degraded
 
     def __repr__(self) -> str:
         settings = self._config
@@ -121,15 +128,158 @@ class RedisCacheBackend(BaseBackend):
                 driver = self._sync = self._drivers.driver()
             return driver
 
-    async def _aperform(self, plan: Plan[T]) -> T:
+    async def _aperform(self, plan: Plan[T], within: float = FOREVER) -> T:
         self._opened()
         if self._lends_sync_only:
-            return await self._workers.run(self._sync.run, plan)
+            return await self._workers.run(self._sync.run, plan, within)
         driver = self._loops.existing() or await self._loops.for_running_loop()
-        return await driver.run(plan)
+        return await driver.run(plan, within)
 
-    def _goes_without(self, error: CacheException) -> bool:
-        return self._errors.goes_without(error)
+    def _perform_anyhow(self, plan: Plan[T], within: float) -> T:
+        """Run a plan in a thread of ours: on a loop of its own, where there is no other way."""
+        if not self._lends_async_only:
+            return self._sync.run(plan, within)
+        loop = self._loops.running()
+        if loop is None:
+            message = "The event loop that the connections belong to does not run."
+            raise CacheConnectionError(message)
+        return asyncio.run_coroutine_threadsafe(self._aperform(plan, within), loop).result(
+            min(within, self._store_seconds) + 1.0
+        )
+
+    # -- What the loading layer asks for ----------------------------------------------------------
+
+    @property
+    def _store_seconds(self) -> float:
+        return self._config.operation_timeout
+
+    def _is_outage(self, error: CacheException) -> bool:
+        return super()._is_outage(error) and not isinstance(error, PoolBusyError)
+
+    def _has_answered(self) -> bool:
+        return self._drivers.pulse.take()
+
+    @mapped_errors(CacheOperation.IS_HEALTHY)
+    def _reach(self) -> None:
+        self._opened()
+        self._perform_anyhow(self._commands.reach(), self._config.command_timeout)
+
+    def _check_outage(self) -> None:
+        """Refuse to ask a server that is given up, and see whether it should be probed."""
+        if self._loading.outage.open:
+            self._loading.probe()
+            message = (
+                f"Redis at {self._config.url} has not answered several times in a row. It is not "
+                "asked again until a probe in the background is answered."
+            )
+            raise CacheConnectionError(message)
+
+    def _reading(self, kind: Any) -> Callable[..., Any]:
+        return self._look if kind is None else functools.partial(self._look, type=kind)
+
+    def _areading(self, kind: Any) -> Callable[..., Any]:
+        return self._alook if kind is None else functools.partial(self._alook, type=kind)
+
+    def _reading_many(self) -> Callable[..., Any]:
+        return self._look_many
+
+    def _areading_many(self) -> Callable[..., Any]:
+        return self._alook_many
+
+    @mapped_errors(CacheOperation.GET)
+    def _look(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+        """Same as `get`, for who can compute the value: it is asked for once, or not at all."""
+        if self._loading.outage.open:
+            self._check_outage()
+        return self._sync.run(self._commands.get(check_key(key), default, type, once=True))
+
+    @mapped_errors(CacheOperation.GET)
+    async def _alook(
+        self, key: str, default: object = None, *, type: type[Any] | None = None
+    ) -> Any:
+        """Same as `_look`, asynchronously."""
+        if self._loading.outage.open:
+            self._check_outage()
+        plan = self._commands.get(check_key(key), default, type, once=True, large=True)
+        found = await self._aperform(plan)
+        if found.__class__ is Undecoded:
+            return await self._later(key, found, default, type)
+        return found
+
+    async def _later(self, key: str, found: Undecoded, default: object, kind: Any) -> Any:
+        """Decode a large value without holding up the event loop."""
+        value = await self._run(self._commands.value, key, found.payload, kind, found.left)
+        return default if value is MISSING else value
+
+    async def _ready(self, key: str, value: object) -> object:
+        """A value to send; a large one encoded already, without holding up the event loop."""
+        if not is_heavy(value):
+            return value
+        return Encoded(await self._run(self._codec.encode, key, value))
+
+    @mapped_errors(CacheOperation.GET_MANY)
+    def _look_many(self, wanted: list[str], default: object = None) -> dict[str, Any]:
+        """Same as `get_many`, for who can compute the values."""
+        self._check_outage()
+        return self._sync.run(self._commands.get_many(wanted, default, once=True))
+
+    @mapped_errors(CacheOperation.GET_MANY)
+    async def _alook_many(self, wanted: list[str], default: object = None) -> dict[str, Any]:
+        """Same as `_look_many`, asynchronously."""
+        self._check_outage()
+        return await self._aperform(self._commands.get_many(wanted, default, once=True))
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    def _peek(self, key: str, within: float = FOREVER) -> EntryState:
+        found = self._sync.run(self._commands.read(key, once=True), within)
+        return state_of(found, self._now())
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    async def _apeek(self, key: str, within: float = FOREVER) -> EntryState:
+        found = await self._aperform(self._commands.read(key, once=True), within)
+        return state_of(found, self._now())
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    def _claim(self, key: str, claiming: Claiming, within: float = FOREVER) -> Claim:
+        return self._sync.run(self._commands.claim(key, claiming), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    async def _aclaim(self, key: str, claiming: Claiming, within: float = FOREVER) -> Claim:
+        return await self._aperform(self._commands.claim(key, claiming), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    def _settle(self, key: str, settling: Filling | Releasing, within: float = FOREVER) -> bool:
+        return self._sync.run(self._commands.update(key, settling, once=True), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET)
+    async def _asettle(
+        self, key: str, settling: Filling | Releasing, within: float = FOREVER
+    ) -> bool:
+        return await self._aperform(self._commands.update(key, settling, once=True), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET_MANY)
+    def _claim_many(
+        self, claimings: Mapping[str, Claiming], within: float = FOREVER
+    ) -> dict[str, Claim]:
+        return self._sync.run(self._commands.claim_many(claimings), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET_MANY)
+    async def _aclaim_many(
+        self, claimings: Mapping[str, Claiming], within: float = FOREVER
+    ) -> dict[str, Claim]:
+        return await self._aperform(self._commands.claim_many(claimings), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET_MANY)
+    def _settle_many(
+        self, settlings: Mapping[str, Filling | Releasing], within: float = FOREVER
+    ) -> dict[str, bool]:
+        return self._perform_anyhow(self._commands.update_many(settlings), within)
+
+    @mapped_errors(CacheOperation.GET_OR_SET_MANY)
+    async def _asettle_many(
+        self, settlings: Mapping[str, Filling | Releasing], within: float = FOREVER
+    ) -> dict[str, bool]:
+        return await self._aperform(self._commands.update_many(settlings), within)
 
     # -- Operations ------------------------------------------------------------------------------
 
@@ -143,7 +293,11 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.GET, miss=substitutes.given_default)
     async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Same as `get`, asynchronously."""
-        return await self._aperform(self._commands.get(check_key(key), default, type))
+        plan = self._commands.get(check_key(key), default, type, large=True)
+        found = await self._aperform(plan)
+        if found.__class__ is Undecoded:
+            return await self._later(key, found, default, type)
+        return found
 
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
@@ -153,7 +307,9 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
-        await self._aperform(self._commands.set(check_key(key), value, self._seconds(ttl)))
+        key = check_key(key)
+        value = await self._ready(key, value)
+        await self._aperform(self._commands.set(key, value, self._seconds(ttl)))
 
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
@@ -163,7 +319,9 @@ class RedisCacheBackend(BaseBackend):
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
-        return await self._aperform(self._commands.add(check_key(key), value, self._seconds(ttl)))
+        key = check_key(key)
+        value = await self._ready(key, value)
+        return await self._aperform(self._commands.add(key, value, self._seconds(ttl)))
 
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
@@ -271,7 +429,11 @@ class RedisCacheBackend(BaseBackend):
     async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Same as `set_many`, asynchronously."""
         seconds = self._seconds(ttl)
-        await self._aperform(self._commands.set_many(self._encoded(items), seconds))
+        if is_heavy(items):
+            payloads = await self._run(self._encoded, dict(items))
+        else:
+            payloads = self._encoded(items)
+        await self._aperform(self._commands.set_many(payloads, seconds))
 
     @mapped_errors(CacheOperation.DELETE_MANY)
     def delete_many(self, keys: Iterable[str]) -> int:
@@ -334,32 +496,6 @@ class RedisCacheBackend(BaseBackend):
 
     def _update(self, key: str, decide: Decision[T]) -> T:
         return self._sync.run(self._commands.update(key, decide))
-
-    # A loader goes on without the server as reads do: it finds nothing, leads, and stores nothing.
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.answers(EMPTY))
-    def _peek(self, key: str) -> EntryState:
-        return state_of(self._read(key), self._now())
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.answers(EMPTY))
-    async def _apeek(self, key: str) -> EntryState:
-        return state_of(await self._aperform(self._commands.read(key)), self._now())
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.lead_alone)
-    def _claim(self, key: str, claiming: Claiming) -> Claim:
-        return self._update(key, claiming)
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.lead_alone)
-    async def _aclaim(self, key: str, claiming: Claiming) -> Claim:
-        return await self._aperform(self._commands.update(key, claiming))
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.answers(False))
-    def _settle(self, key: str, settling: Filling | Releasing) -> bool:
-        return self._update(key, settling)
-
-    @mapped_errors(CacheOperation.GET_OR_SET, miss=substitutes.answers(False))
-    async def _asettle(self, key: str, settling: Filling | Releasing) -> bool:
-        return await self._aperform(self._commands.update(key, settling))
 
     def _scan(self, prefix: str) -> Iterator[str]:
         walk = self._walk(prefix)

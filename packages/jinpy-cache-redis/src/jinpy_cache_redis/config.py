@@ -11,7 +11,6 @@ from jinpy_cache_core import BaseCacheBackendConfig, CacheConfigurationError, Se
 from jinpy_cache_core.settings import (
     Problems,
     duration,
-    one_of,
     optional_namespace,
     structure_fields,
     switch,
@@ -83,8 +82,6 @@ class RedisCacheConfig(BaseCacheBackendConfig):
         retry_backoff: Seconds before the second retry at most, doubled for each further one; spread
             by chance.
         retry_backoff_max: Seconds between two attempts at most.
-        on_error: `"raise"`, or `"miss"`: while the server cannot be used, reads are misses and
-            writes do nothing, counted and logged; what removes or counts raises all the same.
         ssl: Encrypt connections; implied by `rediss://`.
         ssl_ca_certs: A file of certificates to trust instead of the system's.
         ssl_ca_path: A directory of them.
@@ -128,7 +125,6 @@ class RedisCacheConfig(BaseCacheBackendConfig):
     retries: int = attrs.field(default=3, validator=whole_number(minimum=0))
     retry_backoff: float = _seconds(0.05)
     retry_backoff_max: float = _seconds(0.5)
-    on_error: str = attrs.field(default="raise", validator=one_of("raise", "miss"))
     ssl: bool = attrs.field(default=False, validator=switch)
     ssl_ca_certs: Path | None = attrs.field(default=None, converter=_to_path)
     ssl_ca_path: Path | None = attrs.field(default=None, converter=_to_path)

@@ -10,6 +10,7 @@ from jinpy_cache_testing.suite.keys import KeySuite, NamespaceSuite
 from jinpy_cache_testing.suite.lifecycle import LifecycleSuite
 from jinpy_cache_testing.suite.lifetimes import LifetimeSuite
 from jinpy_cache_testing.suite.loading import LoadingSuite
+from jinpy_cache_testing.suite.promise import PromiseSuite
 from jinpy_cache_testing.suite.resilience import ResilienceSuite
 from jinpy_cache_testing.suite.scanning import ScanSuite
 from jinpy_cache_testing.suite.stateful import StatefulSuite
@@ -33,6 +34,7 @@ class BackendContract(
     LoadingSuite,
     InvalidationSuite,
     ResilienceSuite,
+    PromiseSuite,
     StatefulSuite,
 ):
     """Everything that the contract asks of a backend, as tests.

@@ -13,6 +13,7 @@ from jinpy_cache_core.backend.errors import (
     false_on_failure,
     mapped_errors,
 )
+from jinpy_cache_core.backend.heavy import HEAVY_BATCH, HEAVY_BYTES, is_heavy
 from jinpy_cache_core.clock import MONOTONIC, WALL
 from jinpy_cache_core.codec import Codec
 from jinpy_cache_core.declarations import signature_of
@@ -49,6 +50,8 @@ from jinpy_cache_core.sentinels import Missing
 
 __all__ = [
     "EMPTY",
+    "HEAVY_BATCH",
+    "HEAVY_BYTES",
     "MONOTONIC",
     "NEVER",
     "REFUSES",
@@ -81,6 +84,7 @@ __all__ = [
     "decisions",
     "false_on_failure",
     "is_expired",
+    "is_heavy",
     "is_layered",
     "live",
     "mapped_errors",

@@ -59,4 +59,13 @@ def _seen_many(values: dict[str, Any], default: object, add: Add) -> dict[str, A
     return {key: _seen(value, default, add) for key, value in values.items()}
 
 
-_WRAPPERS = {"get": _get, "get_many": _get_many, "aget": _aget, "aget_many": _aget_many}
+_WRAPPERS = {
+    "get": _get,
+    "get_many": _get_many,
+    "aget": _aget,
+    "aget_many": _aget_many,
+    "_look": _get,
+    "_look_many": _get_many,
+    "_alook": _aget,
+    "_alook_many": _aget_many,
+}

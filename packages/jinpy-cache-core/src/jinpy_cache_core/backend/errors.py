@@ -260,7 +260,7 @@ def _answer(
     kwargs: dict[str, Any],
 ) -> Any:
     """What an operation answers without its store, or `REFUSES`."""
-    if miss is None or _is_of_the_call(error):
+    if miss is None or cache.config.on_error != "miss" or _is_of_the_call(error):
         return REFUSES
     answer = miss(cache, *args, **kwargs)
     if answer is not REFUSES:

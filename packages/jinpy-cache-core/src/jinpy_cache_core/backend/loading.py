@@ -11,9 +11,16 @@ from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.keys import check_key, check_keys
 from jinpy_cache_core.entries.ttl import TTL
-from jinpy_cache_core.exceptions import CacheValueTypeError
+from jinpy_cache_core.exceptions import (
+    CacheBackendError,
+    CacheConnectionError,
+    CacheException,
+    CacheTimeoutError,
+    CacheValueTypeError,
+)
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.loading.base import Loading
+from jinpy_cache_core.loading.calls import Call
 from jinpy_cache_core.loading.drivers import arun, run
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.lookup import Lookup
@@ -26,6 +33,9 @@ from jinpy_cache_core.sentinels import MISSING
 E = TypeVar("E", bound=CacheEvent)
 T = TypeVar("T")
 
+DEGRADABLE = (CacheConnectionError, CacheTimeoutError, CacheBackendError)
+"""Errors of the store; those of the caller and of stored values are never hidden."""
+
 
 class LoadingOperations(LeaseStore):
     """`get_or_set` and its kin, `stats` and `on`."""
@@ -37,7 +47,7 @@ class LoadingOperations(LeaseStore):
         self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
     ) -> None:
         super().__init__(config, clock=clock)
-        self._options = self._config.options
+        self._options = _with_on_error(self._config)
         self._loading = Loading(self)
         self._lookup = Lookup(self._loading)
         if self._config.statistics:
@@ -81,18 +91,24 @@ class LoadingOperations(LeaseStore):
         Raises:
             CacheReentryError: The factory asks for the very key that it computes.
             CacheTimeoutError: `hard_timeout` is over and there is no stale value to serve.
-            CacheSerializationError: The value cannot be stored exactly, or not be read.
             CacheConfigurationError: An option is illegal.
+            CacheException: The store failed, or cannot keep the value, under `on_error="raise"`.
 
-        What the factory raises is raised to its caller, unless `grace` lets a stale value stand in;
-        one of those who waited runs its own factory next.
+        What the factory raises is raised to its caller and to those who wait for it, unless `grace`
+        lets a stale value stand in. A store that fails costs nothing but the next hit: its error is
+        logged and counted, and the value is returned.
         """
         key, policy = check_key(key), self._policy(ttl, options, overrides)
+        call: Call | None = None
         if policy.plain_hits and not force_refresh:
-            value = self._reading(type)(key, MISSING)
-            if value is not MISSING:
-                return value
-        plan = self._lookup.of(Request(key, factory, policy, type, force_refresh))
+            try:
+                value = self._reading(type)(key, MISSING)
+            except CacheException as error:
+                call = self._loading.failed_read(error, policy, key)
+            else:
+                if value is not MISSING:
+                    return value
+        plan = self._lookup.of(Request(key, factory, policy, type, force_refresh), call)
         return run(plan, self._loading)
 
     @signature_of(AsyncCacheInterface.aget_or_set)
@@ -115,11 +131,16 @@ class LoadingOperations(LeaseStore):
         that it awaits, and somebody else computes.
         """
         key, policy = check_key(key), self._policy(ttl, options, overrides)
+        call: Call | None = None
         if policy.plain_hits and not force_refresh:
-            value = await self._areading(type)(key, MISSING)
-            if value is not MISSING:
-                return value
-        plan = self._lookup.of(Request(key, factory, policy, type, force_refresh))
+            try:
+                value = await self._areading(type)(key, MISSING)
+            except CacheException as error:
+                call = self._loading.failed_read(error, policy, key)
+            else:
+                if value is not MISSING:
+                    return value
+        plan = self._lookup.of(Request(key, factory, policy, type, force_refresh), call)
         return await arun(plan, self._loading)
 
     def get_or_set_many(
@@ -155,10 +176,16 @@ class LoadingOperations(LeaseStore):
             CacheReentryError: As for `get_or_set`.
         """
         wanted, policy = check_keys(keys), self._policy(ttl, options, overrides)
-        known = {} if force_refresh else self.get_many(wanted, MISSING)
+        known: dict[str, Any] = {}
+        call: Call | None = None
+        if not force_refresh:
+            try:
+                known = self._reading_many()(wanted, MISSING)
+            except CacheException as error:
+                call = self._loading.failed_read(error, policy, "")
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
-            plan = load_many(self._lookup, missing, factory, policy, force=force_refresh)
+            plan = load_many(self._lookup, missing, factory, policy, force=force_refresh, call=call)
             known |= run(plan, self._loading)
         return _in_order(wanted, known, default)
 
@@ -175,10 +202,16 @@ class LoadingOperations(LeaseStore):
     ) -> dict[str, T]:
         """Same as `get_or_set_many`, asynchronously."""
         wanted, policy = check_keys(keys), self._policy(ttl, options, overrides)
-        known = {} if force_refresh else await self.aget_many(wanted, MISSING)
+        known: dict[str, Any] = {}
+        call: Call | None = None
+        if not force_refresh:
+            try:
+                known = await self._areading_many()(wanted, MISSING)
+            except CacheException as error:
+                call = self._loading.failed_read(error, policy, "")
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
-            plan = load_many(self._lookup, missing, factory, policy, force=force_refresh)
+            plan = load_many(self._lookup, missing, factory, policy, force=force_refresh, call=call)
             known |= await arun(plan, self._loading)
         return _in_order(wanted, known, default)
 
@@ -206,6 +239,11 @@ class LoadingOperations(LeaseStore):
             A function that ends the subscription.
         """
         return self._loading.events.on(event, listener)
+
+    @property
+    def degraded(self) -> int:
+        """How many operations went on without the store; also in `stats()`."""
+        return int(self._loading.counters.snapshot().get("degraded", 0))
 
     # -- Shared steps ----------------------------------------------------------------------------
 
@@ -236,11 +274,36 @@ class LoadingOperations(LeaseStore):
         except TypeError:  # an unhashable `cache_if`
             return policy_of.__wrapped__(said, default)
 
+    def _goes_without(self, error: CacheException) -> bool:
+        """Whether a plain operation answers a miss instead of this error: `on_error="miss"`."""
+        if self._config.on_error != "miss" or not isinstance(error, DEGRADABLE):
+            return False
+        loading = self._loading
+        loading.note_outage(error)
+        loading.counters.add("degraded")
+        message = "The cache %r was gone without: %s"
+        loading.journal.warn((type(error), "miss"), message, self.name, error)
+        return True
+
     def _reading(self, kind: Any) -> Callable[..., Any]:
         return self.get if kind is None else functools.partial(self.get, type=kind)
 
     def _areading(self, kind: Any) -> Callable[..., Any]:
         return self.aget if kind is None else functools.partial(self.aget, type=kind)
+
+    def _reading_many(self) -> Callable[..., Any]:
+        return self.get_many
+
+    def _areading_many(self) -> Callable[..., Any]:
+        return self.aget_many
+
+
+def _with_on_error(config: BaseCacheBackendConfig) -> EntryOptions:
+    """The options of a backend, insisting on errors if the backend does."""
+    options = config.options
+    if config.on_error == "raise" and options.on_error is None:
+        return options.with_overrides(on_error="raise")
+    return options
 
 
 @functools.lru_cache(maxsize=64, typed=True)

@@ -7,6 +7,7 @@ a primitive.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from jinpy_cache_core.backend import substitutes
 from jinpy_cache_core.backend.errors import false_on_failure, mapped_errors
 from jinpy_cache_core.backend.primitives import Primitives
 from jinpy_cache_core.declarations import signature_of
@@ -23,7 +24,7 @@ class Operations(Primitives, CacheInterface):
     """What a cache does, synchronously."""
 
     @signature_of(CacheInterface.get)
-    @mapped_errors(CacheOperation.GET)
+    @mapped_errors(CacheOperation.GET, miss=substitutes.given_default)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Read a value.
 
@@ -43,7 +44,7 @@ class Operations(Primitives, CacheInterface):
         value = MISSING if record is None else self._value(key, record, type)
         return default if value is MISSING else value
 
-    @mapped_errors(CacheOperation.SET)
+    @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value under a key, replacing what was there, atomically.
 
@@ -61,7 +62,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.storing(self._codec.encode(key, value), self._seconds(ttl))
         self._opened()._update(key, decide)
 
-    @mapped_errors(CacheOperation.ADD)
+    @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Store a value only if the key is absent, atomically.
 
@@ -135,7 +136,7 @@ class Operations(Primitives, CacheInterface):
         prefix = check_prefix(prefix)
         return self._opened()._live_keys(prefix)
 
-    @mapped_errors(CacheOperation.EXISTS)
+    @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry, be its value `None`.
 
@@ -164,11 +165,14 @@ class Operations(Primitives, CacheInterface):
             CacheKeyTypeError: `keys` is a single str.
             CacheSerializationError: One of the stored values is no value.
         """
-        wanted = check_keys(keys)
+        return self._found(check_keys(keys), default)
+
+    @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
+    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
         self._opened()
         return self._values(wanted, self._read_many(wanted), default)
 
-    @mapped_errors(CacheOperation.SET_MANY)
+    @mapped_errors(CacheOperation.SET_MANY, miss=substitutes.none_set)
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Store several values with one ttl.
 
@@ -238,7 +242,7 @@ class Operations(Primitives, CacheInterface):
         """
         return self._count(key, negated(amount), ttl)
 
-    @mapped_errors(CacheOperation.TTL)
+    @mapped_errors(CacheOperation.TTL, miss=substitutes.answers(None))
     def ttl(self, key: str) -> float | None:
         """Tell how long an entry has left to live.
 
@@ -251,7 +255,7 @@ class Operations(Primitives, CacheInterface):
         key = check_key(key)
         return decisions.seconds_left(self._opened()._read(key), self._now())
 
-    @mapped_errors(CacheOperation.TOUCH)
+    @mapped_errors(CacheOperation.TOUCH, miss=substitutes.untouched)
     def touch(self, key: str, ttl: TTL) -> bool:
         """Give a live entry a new lifetime from now on, atomically.
 
@@ -294,7 +298,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.counting(amount, self._seconds(ttl), self._codec.integer_form(key))
         return self._opened()._update(key, decide)
 
-    @mapped_errors(CacheOperation.SCAN)
+    @mapped_errors(CacheOperation.SCAN, miss=substitutes.answers(None))
     def _live_keys(self, prefix: str) -> Iterator[str]:
         for key in self._scan(prefix):
             if self._is_live(key):

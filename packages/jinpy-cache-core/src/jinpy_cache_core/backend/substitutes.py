@@ -10,7 +10,6 @@ from typing import Any
 from jinpy_cache_core.backend.errors import REFUSES
 from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.exceptions import CacheException
-from jinpy_cache_core.loading.leases import Claim, Claiming, Standing
 
 
 def answers(value: object) -> Callable[..., Any]:
@@ -41,11 +40,6 @@ def none_set(cache: Any, _items: Any, ttl: TTL = None) -> Any:
 def untouched(cache: Any, _key: str, ttl: TTL) -> Any:
     """`touch` found nothing, unless its ttl makes it a removal."""
     return False if _stores(cache, ttl) else REFUSES
-
-
-def lead_alone(_cache: Any, _key: str, claiming: Claiming) -> Claim:
-    """A claim of a store that cannot be asked: the caller computes, and stores nothing."""
-    return Claim(Standing.LEAD, claiming.token)
 
 
 def _stores(cache: Any, ttl: TTL) -> bool:

@@ -23,6 +23,9 @@ from jinpy_cache_core.exceptions import CacheSerializationError
 LEASE_LIFETIME: Final = 3600.0
 """Seconds after which a value that was computed under a lease is not stored any more."""
 
+CLOCK_TOLERANCE: Final = 0.05
+"""Seconds that two clocks may be apart before that is corrected, where a store tells."""
+
 _FRESHNESS_FLAGS: Final = 0b1100_0011
 _LEASE_FLAG: Final = 0b1
 
@@ -162,7 +165,27 @@ def state_of(record: Record | None, now: float) -> EntryState:
         )
     except CacheSerializationError:
         return EntryState(CachedValue(record.payload, record.deadline))
-    return EntryState(cached, lease).at(now)
+    return _by_the_stores_clock(EntryState(cached, lease), record.deadline).at(now)
+
+
+def _by_the_stores_clock(state: EntryState, deadline: float) -> EntryState:
+    """A state whose times are told by the store that keeps it, not by the host that wrote it.
+
+    What a host writes ends when the state does, by that host's clock. A store with a clock of its
+    own says when that is by ours; what lies between is how far the two hosts' clocks are apart.
+    """
+    if state == EMPTY or NEVER in (deadline, state.deadline):
+        return state
+    apart = deadline - state.deadline
+    if abs(apart) <= CLOCK_TOLERANCE:
+        return state
+    cached, lease = state.cached, state.lease
+    if cached is not None and cached.soft_deadline != NEVER:
+        start = None if cached.start is None else cached.start + apart
+        cached = attrs.evolve(cached, soft_deadline=cached.soft_deadline + apart, start=start)
+    if lease is not None:
+        lease = Lease(lease.token, lease.since + apart)
+    return EntryState(cached, lease)
 
 
 def visible(record: Record, now: float) -> Record | None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import attrs
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.loading.drivers import arun, run
 from jinpy_cache_core.loading.options import EntryOptions, Policy
 from jinpy_cache_core.loading.requests import Request
@@ -66,7 +67,7 @@ class CallSite(Facade):
 
     def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         backend = self._bound()
-        ways: dict[str, Any] = {"get": backend.get, "aget": backend.aget}
+        ways: dict[str, Any] = {"get": backend._reading(None), "aget": backend._areading(None)}
         if not self._policy(backend).plain_hits:
             ways = {"get": _never, "aget": _anever}
         elif self._kind is not None or self._hits is not None:
@@ -94,18 +95,18 @@ class CallSite(Facade):
         return backend._policy(None, self._options, {})
 
     def _typed(self, backend: BaseBackend) -> Callable[[str, Any], Any]:
-        get, note, kind = backend.get, self._note, self._kind
+        get, note = backend._reading(self._kind), self._note
 
         def typed_get(key: str, default: Any) -> Any:
-            return note(get(key, default, type=kind))
+            return note(get(key, default))
 
         return typed_get
 
     def _atyped(self, backend: BaseBackend) -> Callable[[str, Any], Awaitable[Any]]:
-        aget, note, kind = backend.aget, self._note, self._kind
+        aget, note = backend._areading(self._kind), self._note
 
         async def typed_aget(key: str, default: Any) -> Any:
-            return note(await aget(key, default, type=kind))
+            return note(await aget(key, default))
 
         return typed_aget
 
@@ -120,23 +121,51 @@ class CallSite(Facade):
             return CacheInfo(None, None)
         return CacheInfo(_count(self._hits), _count(self._misses))
 
-    def load(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
-        """Compute a value that was not found, or wait for who does."""
-        backend = self.backend
-        return run(self._plan(backend, key, factory, force=force), backend._loading)
+    def load(
+        self,
+        key: str,
+        factory: Callable[[], Any],
+        *,
+        force: bool = False,
+        failed: CacheException | None = None,
+    ) -> Any:
+        """Compute a value that was not found, or wait for who does.
 
-    async def aload(self, key: str, factory: Callable[[], Any], *, force: bool = False) -> Any:
+        Args:
+            key: The key.
+            factory: Computes it.
+            force: Whether a value that is there does not count.
+            failed: The error of the look that found none, if it failed.
+        """
+        backend = self.backend
+        return run(self._plan(backend, key, factory, failed, force=force), backend._loading)
+
+    async def aload(
+        self,
+        key: str,
+        factory: Callable[[], Any],
+        *,
+        force: bool = False,
+        failed: CacheException | None = None,
+    ) -> Any:
         """Same as `load`, asynchronously."""
         backend = self.backend
-        return await arun(self._plan(backend, key, factory, force=force), backend._loading)
+        return await arun(self._plan(backend, key, factory, failed, force=force), backend._loading)
 
     def _plan(
-        self, backend: BaseBackend, key: str, factory: Callable[[], Any], *, force: bool
+        self,
+        backend: BaseBackend,
+        key: str,
+        factory: Callable[[], Any],
+        failed: CacheException | None,
+        *,
+        force: bool,
     ) -> Plan[Any]:
         policy = self._policy(backend)
         request = Request(key, factory, policy, self._kind, force)
-        plain = policy.plain_hits or force
-        return backend._lookup.load(request) if plain else backend._lookup.lookup(request)
+        if failed is None:
+            return backend._lookup.of(request)
+        return backend._lookup.of(request, backend._loading.failed_read(failed, policy, key))
 
 
 def _count(counter: "itertools.count[int]") -> int:

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
-from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
 from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of, name_of
 from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
@@ -116,8 +116,14 @@ class _Parts:
         for name in ATTRIBUTES:
             setattr(self.wrapper, name, getattr(self, name))
 
-    def load(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.site.load(key, lambda: self.function(*args, **kwargs))
+    def load(
+        self,
+        key: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        failed: CacheException | None,
+    ) -> Any:
+        return self.site.load(key, lambda: self.function(*args, **kwargs), failed=failed)
 
     def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.delete(self.cache_key(*args, **kwargs))
@@ -146,8 +152,14 @@ class _Parts:
 class _AsyncParts(_Parts):
     is_async = True
 
-    async def load(self, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return await self.site.aload(key, lambda: self.function(*args, **kwargs))
+    async def load(
+        self,
+        key: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        failed: CacheException | None,
+    ) -> Any:
+        return await self.site.aload(key, lambda: self.function(*args, **kwargs), failed=failed)
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.adelete(self.cache_key(*args, **kwargs))

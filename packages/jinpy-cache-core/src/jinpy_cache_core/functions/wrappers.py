@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable
 from typing import Any, Final
 
+from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.keys import LONGEST, Keying
 from jinpy_cache_core.sentinels import MISSING
@@ -23,7 +24,7 @@ _MOST_KEYS: Final = 4096
 """How many keys a wrapper remembers before it forgets them all; each is a few hundred bytes."""
 
 _SOURCE: Final = """
-def make(_jp_get, _jp_missing, _jp_make, _jp_load, _jp_keys, {defaults}):
+def make(_jp_get, _jp_missing, _jp_error, _jp_make, _jp_load, _jp_keys, {defaults}):
     {define} wrapper({parameters}):
         if {quick}:
             _jp_key = _jp_keys.get({arguments})
@@ -37,15 +38,20 @@ def make(_jp_get, _jp_missing, _jp_make, _jp_load, _jp_keys, {defaults}):
                     _jp_keys[{arguments}] = _jp_key
         else:
             _jp_key = _jp_make({names})
-        _jp_value = {get}(_jp_key, _jp_missing)
+        _jp_failed = None
+        try:
+            _jp_value = {get}(_jp_key, _jp_missing)
+        except _jp_error as _jp_caught:
+            _jp_value, _jp_failed = _jp_missing, _jp_caught
         if _jp_value is not _jp_missing:
             return _jp_value
-        return {load}(_jp_key, ({tuple}), {{}})
+        return {load}(_jp_key, ({tuple}), {{}}, _jp_failed)
 
     return wrapper
 """
 
-Load = Callable[[str, tuple[Any, ...], dict[str, Any]], Any]
+Load = Callable[[str, tuple[Any, ...], dict[str, Any], CacheException | None], Any]
+"""Takes key, args, kwargs, and the error of the look that failed, if it did."""
 
 
 def wrapper_of(
@@ -57,7 +63,8 @@ def wrapper_of(
         function: What is decorated.
         keying: How its keys are made.
         site: Its cache.
-        load: Takes key, args and kwargs; a coroutine function if `is_async`.
+        load: Takes key, args, kwargs and the error of the look; a coroutine function if
+            `is_async`.
         is_async: Whether the wrapper is to be a coroutine function.
     """
     parameters = inspect.signature(function).parameters
@@ -106,7 +113,9 @@ def _written(
     )
     space: dict[str, Any] = {}
     exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
-    made: types.FunctionType = space["make"](None, MISSING, keying.make, load, {}, **defaults)
+    made: types.FunctionType = space["make"](
+        None, MISSING, CacheException, keying.make, load, {}, **defaults
+    )
     cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
     site.attach("aget" if is_async else "get", cells["_jp_get"])
     return made
@@ -116,9 +125,12 @@ def _general(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
     make = keying.make
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = make(*args, **kwargs)
-        value = site.get(key, MISSING)
-        return load(key, args, kwargs) if value is MISSING else value
+        key, failed = make(*args, **kwargs), None
+        try:
+            value = site.get(key, MISSING)
+        except CacheException as error:
+            value, failed = MISSING, error
+        return load(key, args, kwargs, failed) if value is MISSING else value
 
     return wrapper
 
@@ -127,8 +139,11 @@ def _general_async(keying: Keying, site: CallSite, load: Load) -> Callable[..., 
     make = keying.make
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        key = make(*args, **kwargs)
-        value = await site.aget(key, MISSING)
-        return await load(key, args, kwargs) if value is MISSING else value
+        key, failed = make(*args, **kwargs), None
+        try:
+            value = await site.aget(key, MISSING)
+        except CacheException as error:
+            value, failed = MISSING, error
+        return await load(key, args, kwargs, failed) if value is MISSING else value
 
     return wrapper

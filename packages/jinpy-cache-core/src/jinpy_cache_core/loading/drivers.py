@@ -1,5 +1,6 @@
 """The two functions that run a plan: one blocks, one awaits."""
 
+import asyncio
 import inspect
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -12,7 +13,16 @@ from jinpy_cache_core.exceptions import (
 )
 from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.flights import current_flights, running_loop
-from jinpy_cache_core.loading.steps import Ask, Compute, Pause, Plan, Step, Wait
+from jinpy_cache_core.loading.steps import (
+    Ask,
+    Breathe,
+    Compute,
+    Pause,
+    Plan,
+    Step,
+    StoppedFactory,
+    Wait,
+)
 
 T = TypeVar("T")
 
@@ -33,6 +43,8 @@ def run(plan: Plan[T], loading: Loading) -> T:
         except StopIteration as end:
             value: T = end.value
             return value
+        except StoppedFactory as stopped:
+            raise stopped.error from None
         except CacheException as error:
             if error is failure and not isinstance(step, Compute):
                 raise without_frames(error) from error.__cause__
@@ -46,7 +58,9 @@ def run(plan: Plan[T], loading: Loading) -> T:
 
 def _carry_out(step: Step, loading: Loading) -> Any:
     if isinstance(step, Ask):
-        return step.call(*step.arguments)
+        if step.within is None:
+            return step.call(*step.arguments)
+        return step.call(*step.arguments, within=step.within)
     if isinstance(step, Compute):
         return _computed(step)
     if isinstance(step, Wait):
@@ -56,6 +70,8 @@ def _carry_out(step: Step, loading: Loading) -> Any:
         return step.flight.wait(step.seconds)
     if isinstance(step, Pause):
         return loading.pause(step.seconds)
+    if isinstance(step, Breathe):
+        return None
     plan = step.plan
     if step.flight is not None:
         step.flight.loop = None
@@ -69,6 +85,8 @@ def _computed(step: Compute) -> Any:
     before = current_flights.set((*current_flights.get(), *step.parts))
     try:
         value = step.call()
+    except StopIteration as error:
+        raise StoppedFactory(error) from None
     finally:
         current_flights.reset(before)
     if inspect.iscoroutine(value):
@@ -93,6 +111,8 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
         except StopIteration as end:
             value: T = end.value
             return value
+        except StoppedFactory as stopped:
+            raise stopped.error from None
         except CacheException as error:
             if error is failure and not isinstance(step, Compute):
                 raise without_frames(error) from error.__cause__
@@ -109,13 +129,17 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
 
 async def _acarry_out(step: Step, loading: Loading) -> Any:
     if isinstance(step, Ask):
-        return await step.acall(*step.arguments)
+        if step.within is None:
+            return await step.acall(*step.arguments)
+        return await step.acall(*step.arguments, within=step.within)
     if isinstance(step, Compute):
         return await _acomputed(step)
     if isinstance(step, Wait):
         return await step.flight.await_landing(step.seconds)
     if isinstance(step, Pause):
         return await loading.apause(step.seconds)
+    if isinstance(step, Breathe):
+        return await asyncio.sleep(0)
     plan = step.plan
     started = loading.background.in_task(lambda: arun(plan, loading), step.ended)
     if not started:
@@ -128,6 +152,8 @@ async def _acomputed(step: Compute) -> Any:
     try:
         value = step.call()
         return await value if inspect.isawaitable(value) else value
+    except StopIteration as error:
+        raise StoppedFactory(error) from None
     finally:
         with suppress(ValueError):  # thrown away in another context than it ran in
             current_flights.reset(before)

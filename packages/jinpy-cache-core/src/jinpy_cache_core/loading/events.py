@@ -19,7 +19,7 @@ class CacheEvent:
 
     Attributes:
         backend: The configured name of the backend.
-        key: The key concerned.
+        key: The key concerned; empty for an event of the store as a whole.
     """
 
     backend: str
@@ -78,6 +78,52 @@ class FactoryTimedOut(CacheEvent):
 
     Attributes:
         seconds: The timeout.
+    """
+
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class StoreFailed(CacheEvent):
+    """A call went on without its store: a read that failed was a miss, or a value was not stored.
+
+    Attributes:
+        error: What the store, or the encoding of the value, failed with.
+        reading: Whether it was to find a value; else it was to store one.
+    """
+
+    error: BaseException
+    reading: bool
+
+
+@attrs.frozen(kw_only=True)
+class Unreadable(CacheEvent):
+    """What is stored under the key could not be read, and was computed anew.
+
+    Attributes:
+        error: Why not.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class OutageBegan(CacheEvent):
+    """The store failed several times in a row; it is not asked until a probe is answered.
+
+    Attributes:
+        error: How it failed last.
+    """
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class OutageEnded(CacheEvent):
+    """The store answered a probe, and is asked again.
+
+    Attributes:
+        seconds: How long it was not asked.
     """
 
     seconds: float

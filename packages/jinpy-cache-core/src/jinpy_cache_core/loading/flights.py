@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
 from jinpy_cache_core.entries.envelope import LEASE_SIZE
@@ -19,42 +20,28 @@ from jinpy_cache_core.exceptions import CacheReentryError, shown_key
 from jinpy_cache_core.sentinels import MISSING
 
 
-class Flight:
-    """The computation of one value.
+class Landing:
+    """Something that will be over, and everyone in this process who waits for that.
 
     Args:
-        key: What is computed.
+        loop: The event loop whose task does it; `None` for a thread.
 
     Attributes:
-        token: The generation it computes for.
-        loop: The event loop whose task computes it; `None` for a thread.
+        loop: The same.
         landed: Whether it is over.
-        payload: The encoded value, once it is over; `MISSING` if it gave up.
-        error: Why it gave up, if it did.
-        observed: Whether the caller who began it still waits and will report the error.
     """
 
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.token = secrets.token_bytes(LEASE_SIZE)
-        self.loop = running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        self.loop = loop
         self.landed = False
-        self.payload: Any = MISSING
-        self.error: BaseException | None = None
-        self.observed = True
         self._lock = threading.Lock()
         self._waiting: list[Callable[[], object]] = []
 
-    def land(self, payload: Any = MISSING, error: BaseException | None = None) -> None:
-        """End it, with an encoded value or without, and wake everyone; only the first time."""
-        with self._lock:
-            if self.landed:
-                return
-            self.payload, self.error = payload, error
-            self.landed = True
-            waiting, self._waiting = self._waiting, []
-        for wake in waiting:
-            wake()
+    def _end(self) -> list[Callable[[], object]]:
+        """Be over, with the lock held; who is to be woken after it is released."""
+        self.landed = True
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def wait(self, seconds: float) -> bool:
         """Block until it is over, for so many seconds at most; whether it is."""
@@ -95,9 +82,52 @@ class Flight:
             return not self.landed
 
     def _leave(self, wake: Callable[[], object]) -> None:
+        if self.landed:  # then nobody is in the list any more, which may have been long
+            return
         with self._lock:
             if wake in self._waiting:
                 self._waiting.remove(wake)
+
+
+class Flight(Landing):
+    """The computation of one value.
+
+    Args:
+        key: What is computed.
+
+    Attributes:
+        token: The generation it computes for.
+        payload: The encoded value, once it is over; `MISSING` if there is none.
+        error: Why it gave up, if it did.
+        trace: The traceback that the error had then; who raises it again begins with that.
+        value: The value itself, if it could be computed but not encoded: for its own caller.
+        leased: Whether the store may hold a lease for it, which somebody has to give back.
+        observed: Whether the caller who began it still waits and will report the error.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(running_loop())
+        self.key = key
+        self.token = secrets.token_bytes(LEASE_SIZE)
+        self.payload: Any = MISSING
+        self.value: Any = MISSING
+        self.error: BaseException | None = None
+        self.trace: TracebackType | None = None
+        self.leased = False
+        self.observed = True
+
+    def land(
+        self, payload: Any = MISSING, error: BaseException | None = None, value: Any = MISSING
+    ) -> None:
+        """End it, with an encoded value or without, and wake everyone; only the first time."""
+        with self._lock:
+            if self.landed:
+                return
+            self.payload, self.error, self.value = payload, error, value
+            self.trace = None if error is None else error.__traceback__
+            waiting = self._end()
+        for wake in waiting:
+            wake()
 
 
 class Flights:
@@ -134,6 +164,12 @@ class Flights:
         """Let it be found no more."""
         if self._by_token.get(flight.token) is flight:
             del self._by_token[flight.token]
+
+    def leased(self) -> list[Flight]:
+        """The flights of this process for which the store may hold a lease."""
+        if self._pid != os.getpid():
+            return []
+        return [flight for flight in list(self._by_token.values()) if flight.leased]
 
     def __len__(self) -> int:
         return len(self._by_token)

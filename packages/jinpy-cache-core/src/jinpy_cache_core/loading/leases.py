@@ -10,7 +10,7 @@ holds something else than records calls `decide` with what it makes a `EntryStat
 """
 
 from enum import Enum
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -63,12 +63,21 @@ class Claiming:
         takeover_age: Seconds after which somebody else's lead is taken over; 0 at once.
         reason: Why the value is wanted.
         renewing: The start time of the value that should be renewed; another one is good enough.
+        unreadable: The stored form of a value that the caller could not read; any other is good.
+
+    A lease with our own token is ours: an earlier try got it, and its answer was lost.
     """
 
     token: bytes
     takeover_age: float
     reason: Reason = Reason.MISS
     renewing: float | None = None
+    unreadable: Any = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether any fresh value will do."""
+        return self.reason is Reason.MISS and self.unreadable is None
 
     def __call__(self, record: Record | None, now: float) -> tuple[Change, Claim]:
         """Decide about a record."""
@@ -79,7 +88,7 @@ class Claiming:
         if self._is_good(state.fresh(now)):
             return UNCHANGED, Claim(Standing.FOUND, cached=state.cached)
         lease = state.lease
-        if lease is None or self.reason is Reason.FORCE:
+        if lease is None or lease.token == self.token or self.reason is Reason.FORCE:
             token = self.token
         elif now - lease.since < self.takeover_age:
             return UNCHANGED, Claim(Standing.FOLLOW, lease.token, state.cached)
@@ -91,6 +100,8 @@ class Claiming:
 
     def _is_good(self, fresh: CachedValue | None) -> bool:
         if fresh is None or self.reason is Reason.FORCE:
+            return False
+        if self.unreadable is not None and _is_same(fresh.payload, self.unreadable):
             return False
         return self.reason is Reason.MISS or fresh.start != self.renewing
 
@@ -148,6 +159,11 @@ class Releasing:
 
 def _stored(change: NextState, result: T) -> tuple[Change, T]:
     return (UNCHANGED if isinstance(change, Unchanged) else change.record()), result
+
+
+def _is_same(form: object, other: object) -> bool:
+    """Whether two stored forms are the same: bytes by value, objects by identity."""
+    return form is other or (type(form) is bytes and form == other)
 
 
 def _stands(state: EntryState, token: bytes) -> bool:

@@ -7,26 +7,36 @@ The order for a caller that found nothing fresh:
 2. The place of the key is claimed, atomically: a fresh value is there after all; or the caller
    leads; or it follows a token. After an invalidation the place holds another token or none, so
    nobody joins a computation that began before it.
-3. A leader computes, stores (which is refused if its token no longer stands), and only then lands
-   its flight. If it fails or is cancelled, it gives the lead back first and then lands without a
-   value: one of its followers leads next.
-4. A follower of this process waits for the flight and decodes a copy of its own. One of another
-   process looks at the place now and then. Both wait no longer than `lock_timeout`, then take the
-   lead over; once they have waited twice that, they compute whoever leads.
+   Callers of one process ask together as long as the question has not been sent (see `desk`).
+3. A leader computes, lands its flight for all who wait, and stores (which is refused if its token
+   no longer stands). If it fails, those who wait get its error; if it is cancelled, its lease goes
+   back in the background and one of those who wait leads next.
+4. A follower of this process waits for the flight and decodes a copy of its own. For a leader in
+   another process one follower looks at the place now and then, for all. They wait no longer than
+   `lock_timeout`, then take the lead over; once they have waited twice that, they compute whoever
+   leads. Both timeouts bind followers as they bind the leader.
+
+A store that fails is asked no more in that call: the caller then computes, alone.
 """
 
 import functools
 import math
+import time
 from typing import Any
 
-from jinpy_cache_core.entries.state import CachedValue, EntryState
-from jinpy_cache_core.loading.base import Loading
+import attrs
+
+from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState
+from jinpy_cache_core.exceptions import CacheException, CacheReentryError
+from jinpy_cache_core.loading.base import UNREADABLE, Loading
+from jinpy_cache_core.loading.calls import Call
+from jinpy_cache_core.loading.desk import Errand
 from jinpy_cache_core.loading.flights import Flight
 from jinpy_cache_core.loading.freshness import is_due
 from jinpy_cache_core.loading.leader import Leader
 from jinpy_cache_core.loading.leases import Claim, Claiming, Reason, Standing
 from jinpy_cache_core.loading.requests import Request
-from jinpy_cache_core.loading.steps import Pause, Plan, Spawn, Wait
+from jinpy_cache_core.loading.steps import Pause, Plan, Spawn, Wait, carried
 from jinpy_cache_core.loading.waiting import Waiting, pauses
 from jinpy_cache_core.sentinels import MISSING
 
@@ -46,19 +56,28 @@ class Lookup:
         self.leader = Leader(loading)
         self._renewing: dict[str, float] = {}
 
-    def of(self, request: Request) -> Plan[Any]:
-        """The plan for a request; with `plain_hits` the caller has looked the value up already."""
-        known_missing = request.policy.plain_hits or request.force
-        return self.load(request) if known_missing else self.lookup(request)
+    def of(self, request: Request, call: Call | None = None) -> Plan[Any]:
+        """The plan for a request; with `plain_hits` the caller has looked the value up already.
 
-    def lookup(self, request: Request) -> Plan[Any]:
+        Args:
+            request: What is wanted.
+            call: The call whose first look failed, if it did.
+        """
+        known_missing = request.policy.plain_hits or request.force
+        if call is None:
+            call = self.loading.call(request.policy)
+        return self.load(request, call) if known_missing else self.lookup(request, call)
+
+    def lookup(self, request: Request, call: Call) -> Plan[Any]:
         """A fresh value, renewed in the background if it is due; else as `load`."""
-        state: EntryState = yield self.loading.ask("peek", request.key)
+        state: EntryState = yield from self.loading.ask(
+            call, "peek", request.key, key=request.key, instead=EMPTY
+        )
         now = self.loading.now()
         cached = state.fresh(now)
         value = MISSING if cached is None else self.loading.value(request, cached)
         if value is MISSING or cached is None:
-            return (yield from self.load(request))
+            return (yield from self.load(request, call))
         due = state.lease is None and is_due(cached, now, request.policy, self.loading.chance)
         if due and now >= self._renewing.get(request.key, -math.inf):
             self._renewing[request.key] = math.inf
@@ -67,49 +86,146 @@ class Lookup:
                 ended()
         return value
 
-    def load(self, request: Request) -> Plan[Any]:
+    def load(self, request: Request, call: Call) -> Plan[Any]:
         """Find, compute or wait for a value."""
         self.loading.flights.refuse_reentry(request.key)
         waiting = self.loading.waiting(request.policy)
         reason = Reason.FORCE if request.force else Reason.MISS
+        unreadable: Any = None
         while True:
-            flight, claim = yield from self.claim(request, reason, waiting)
+            failed = self.loading.failures.recent(request.key)
+            if failed is not None and not request.force:
+                raise carried(failed)
+            flight, claim = yield from self.claim(
+                request, call, reason, waiting, unreadable=unreadable
+            )
             if claim.standing is Standing.LEAD:
-                return (yield from self.leader.lead(request, flight, claim.cached))
+                return (yield from self.leader.lead(request, call, flight, claim.cached))
             if claim.standing is Standing.FOUND and claim.cached is not None:
-                value = self.loading.value(request, claim.cached)
+                try:
+                    value = self.loading.value_of(request, claim.cached.payload)
+                except UNREADABLE as error:
+                    if call.insists or unreadable is not None:
+                        raise
+                    self.loading.unreadable(request.key, error)
+                    unreadable = claim.cached.payload
+                    continue
+                if value is MISSING:  # written by a newer release: to be left in place
+                    return (yield self.loading.unstored(request))
             else:
-                value = yield from self._follow(request, claim, waiting)
+                value = yield from self.follow(request, call, claim, waiting)
             if value is not MISSING:
                 return value
-            if claim.standing is Standing.FOUND:  # written by a newer release: to be left in place
-                return (yield self.loading.unstored(request))
 
     def claim(
-        self, request: Request, reason: Reason, waiting: Waiting, renewing: float | None = None
+        self,
+        request: Request,
+        call: Call,
+        reason: Reason,
+        waiting: Waiting,
+        *,
+        renewing: float | None = None,
+        unreadable: Any = None,
     ) -> Plan[tuple[Flight, Claim]]:
-        """Claim the place of the key; the flight is registered only for who leads."""
-        flight = self.loading.flights.begin(request.key)
-        claiming = Claiming(flight.token, waiting.takeover_age, reason, renewing)
+        """Claim the place of the key, together with others; the flight is of who leads."""
+        alone = (
+            reason is not Reason.MISS
+            or unreadable is not None
+            or waiting.waited
+            or call.degraded
+            or self.loading.store._gives_back_at_once
+        )
+        if not alone:
+            errand, sends = self.loading.desk.join(request.key)
+            if not sends:
+                return (yield from self._join(request, call, waiting, errand))
+            return (yield from self._send(request, call, waiting, errand))
+        claiming = Claiming(b"", waiting.takeover_age, reason, renewing, unreadable)
+        return (yield from self._claim(request, call, claiming))
+
+    def _send(
+        self, request: Request, call: Call, waiting: Waiting, errand: Errand
+    ) -> Plan[tuple[Flight, Claim]]:
+        """Claim for everyone who joins before the claim is sent."""
         try:
-            claim: Claim = yield self.loading.ask("claim", request.key, claiming)
+            if errand.after is not None:
+                yield from self._wait_for(call, errand.after)
+            self.loading.desk.sending(errand)
+            claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
+            flight, claim = yield from self._claim(request, call, claiming)
+            if call.degraded:
+                errand.failed = True
+            elif claim.standing is Standing.LEAD:
+                errand.answer = Claim(Standing.FOLLOW, claim.token, claim.cached)
+            else:
+                errand.answer = claim
+        except CacheException:
+            errand.failed = True
+            raise
+        finally:
+            self.loading.desk.done(errand)
+        return flight, claim
+
+    def _join(
+        self, request: Request, call: Call, waiting: Waiting, errand: Errand
+    ) -> Plan[tuple[Flight, Claim]]:
+        """Take part in somebody else's claim."""
+        landed = yield from self._wait_for(call, errand)
+        if landed and errand.answer is not MISSING:
+            return Flight(request.key), errand.answer
+        if landed and not call.degraded:  # whoever was to send it is gone
+            return (yield from self.claim(request, call, Reason.MISS, waiting))
+        claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
+        return (yield from self._claim(request, call, claiming))
+
+    def _wait_for(self, call: Call, errand: Errand) -> Plan[bool]:
+        """Wait for somebody else's question; whether it is over. If it failed, so did ours."""
+        began = time.monotonic()
+        landed: bool | None = yield Wait(errand, call.left)
+        call.left = max(0.0, call.left - (time.monotonic() - began))
+        if landed is False or errand.failed:
+            call.degraded = not call.insists
+            self.loading.counters.add("degraded")
+        return bool(landed)
+
+    def _claim(
+        self, request: Request, call: Call, claiming: Claiming
+    ) -> Plan[tuple[Flight, Claim]]:
+        flight = self.loading.flights.begin(request.key)
+        claiming = attrs.evolve(claiming, token=flight.token)
+        alone = Claim(Standing.LEAD, flight.token)
+        flight.leased = not call.degraded
+        try:
+            claim: Claim = yield from self.loading.ask(
+                call, "claim", request.key, claiming, key=request.key, instead=alone
+            )
         except BaseException:
             self.loading.flights.end(flight)
+            self.loading.give_back(flight)  # whether it was got is unknown
             raise
-        if claim.standing is Standing.LEAD:
+        if claim is alone:
+            self.loading.give_back(flight)
+        elif claim.standing is Standing.LEAD:
             self.loading.flights.lead(flight, claim.token)
         else:
+            flight.leased = False
             self.loading.flights.end(flight)
         return flight, claim
 
     def _renew(self, request: Request, cached: CachedValue) -> Plan[None]:
         """Compute a fresh value anew, unless somebody else is at it or has done so."""
         try:
+            call = self.loading.call(request.policy)
             waiting = self.loading.waiting(request.policy)
-            flight, claim = yield from self.claim(request, Reason.REFRESH, waiting, cached.start)
-            if claim.standing is Standing.LEAD:
+            flight, claim = yield from self.claim(
+                request, call, Reason.REFRESH, waiting, renewing=cached.start
+            )
+            if call.degraded:  # nobody needs the value now, and it could not be stored
+                self.loading.flights.end(flight)
+                flight.land()
+            elif claim.standing is Standing.LEAD:
                 flight.observed = False
-                yield from self.leader.compute(request, flight, claim.cached)
+                yield from self.leader.compute(request, call, flight, claim.cached)
         except Exception as error:  # noqa: BLE001 - there is nobody to raise it to
             self.leader.note_background_error(request, error)
             again = self.loading.now() + request.policy.grace_backoff
@@ -123,36 +239,83 @@ class Lookup:
         if self._renewing.get(key) == math.inf:
             self._renewing.pop(key, None)
 
-    def _follow(self, request: Request, claim: Claim, waiting: Waiting) -> Plan[Any]:
+    def follow(self, request: Request, call: Call, claim: Claim, waiting: Waiting) -> Plan[Any]:
         """Wait for the leader; `MISSING` to claim again."""
-        stale = self.loading.stand_in(request, claim.cached)
-        soft = math.inf if stale is None else request.policy.soft_timeout
-        limit = min(soft, waiting.left())
-        flight = self.loading.flights.find(claim.token)
+        loading, policy = self.loading, request.policy
+        stale = loading.stand_in(request, claim.cached)
+        limit = policy.limit(stale=stale is not None)
+        bound, left = limit - call.waited, waiting.left()
+        patience = max(0.0, min(bound, left))
+        began = loading.timer()
+        flight = loading.flights.find(claim.token)
         if flight is not None:
-            landed = yield Wait(flight, limit)
+            landed: bool | None = yield Wait(flight, patience)
             if landed:
-                given_up = flight.payload is MISSING
-                return MISSING if given_up else self.loading.value_of(request, flight.payload)
-            if landed is None:
-                waiting.give_up()
-        elif not (yield from self._watch(request, claim, self.loading.timer() + limit)):
+                return (yield from self._landed(request, flight, stale))
+        else:
+            landed = yield from self._wait_for_others(request, call, claim, patience)
+        call.waited += max(0.0, loading.timer() - began)
+        if landed:
             return MISSING
-        if stale is not None and limit == soft:
-            return self.loading.served(request, stale, "waiting")
+        if landed is None:
+            waiting.give_up()
+        elif bound <= left:
+            if stale is None or policy.soft_timeout > limit:
+                return self.leader.timed_out(request, stale, limit)
+            value = loading.served(request, stale, "waiting")
+            if value is not MISSING:
+                return value
         waiting.next_wait()
         return MISSING
 
-    def _watch(self, request: Request, claim: Claim, until: float) -> Plan[bool]:
-        """Look at the place until something has changed (False) or the time is over (True)."""
+    def _wait_for_others(
+        self, request: Request, call: Call, claim: Claim, patience: float
+    ) -> Plan[bool | None]:
+        """Wait for a leader of another process, one follower of this one looking for all.
+
+        Whether something has changed; `None` if waiting would block it.
+        """
+        desk = self.loading.desk
+        watch, watches = desk.watch(claim.token)
+        if not watches:
+            landed: bool | None = yield Wait(watch, patience)
+            return landed
+        try:
+            return (yield from self._watch(request, call, claim, patience))
+        finally:
+            desk.watched(claim.token, watch)
+
+    def _landed(self, request: Request, flight: Flight, stale: CachedValue | None) -> Plan[Any]:
+        """What a follower makes of a computation that is over; `MISSING` to claim again."""
+        if flight.payload is not MISSING:
+            return self.loading.value_of(request, flight.payload)
+        if flight.value is not MISSING:  # nobody can store it, so nobody needs to wait in turn
+            return (yield self.loading.unstored(request))
+        error = flight.error
+        if not isinstance(error, Exception) or isinstance(error, CacheReentryError):
+            return MISSING
+        if not request.policy.share_errors:
+            return MISSING
+        if stale is not None:
+            value = self.loading.served(request, stale, "failed")
+            if value is not MISSING:
+                return value
+        raise carried(error.with_traceback(flight.trace))
+
+    def _watch(self, request: Request, call: Call, claim: Claim, patience: float) -> Plan[bool]:
+        """Look at the place until something has changed (True) or the time is over (False)."""
+        budget, until = call.left, self.loading.timer() + patience
         for pause in pauses(self.loading.chance):
-            state: EntryState = yield self.loading.ask("peek", request.key)
+            call.left = budget  # following bounds itself; the store may be slow each time anew
+            state: EntryState = yield from self.loading.ask(
+                call, "peek", request.key, key=request.key, instead=EMPTY
+            )
             if state.lease is None or state.lease.token != claim.token:
-                return False
+                return True
             left = until - self.loading.timer()
             if left <= 0:
-                return True
-            if self.loading.flights.find(claim.token) is not None:
                 return False
+            if self.loading.flights.find(claim.token) is not None:
+                return True
             yield Pause(min(pause, left))
         raise AssertionError  # pragma: no cover - pauses never end

@@ -24,6 +24,9 @@ CacheIf = Callable[[Any], bool]
 DEFAULT_GRACE_BACKOFF = 10.0
 """Seconds for which a stale value is served without asking a factory that has just failed."""
 
+ON_ERROR = ("compute", "raise")
+"""What a call of a function may do when the store fails."""
+
 DEFAULT_LOCK_TIMEOUT = 10.0
 """Seconds that a caller waits for somebody else's computation before it computes itself."""
 
@@ -76,6 +79,24 @@ def _condition(_instance: object, attribute: "attrs.Attribute[Any]", value: obje
         raise CacheConfigurationError(message)
 
 
+def _on_error(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and value not in ON_ERROR:
+        message = (
+            f"{attribute.name}={value!r} is not allowed: it must be 'compute' to go on without a "
+            "store that fails, 'raise' for its error, or None for what the backend says."
+        )
+        raise CacheConfigurationError(message)
+
+
+def _switch(_instance: object, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and not isinstance(value, bool):
+        message = (
+            f"{attribute.name}={value!r} is not allowed: it must be True, False, or None for what "
+            "the backend says."
+        )
+        raise CacheConfigurationError(message)
+
+
 class EntryOverrides(TypedDict, total=False):
     """The options that a single call may give by keyword; `EntryOptions` explains them."""
 
@@ -88,6 +109,9 @@ class EntryOverrides(TypedDict, total=False):
     beta: float | None
     jitter: float | None
     cache_if: CacheIf | None
+    on_error: str | None
+    share_errors: bool | None
+    failure_ttl: float | timedelta | None
 
 
 @attrs.frozen(kw_only=True)
@@ -101,12 +125,13 @@ class EntryOptions:
             or is slow (*fail-safe*, *stale-if-error*); 0, the default, for never.
         grace_backoff: Seconds for which a stale value that stood in is served as if it were fresh,
             so that a factory in trouble is left alone; 10 by default.
-        soft_timeout: Seconds after which a stale value is served while the factory goes on in the
-            background and stores its value; `math.inf`, the default, for no limit. 0 serves a
-            stale value at once (*stale-while-revalidate*).
-        hard_timeout: Seconds after which a caller without a stale value gets a
-            `CacheTimeoutError`; the factory goes on in the background. `math.inf`, the default,
-            for no limit.
+        soft_timeout: Seconds of waiting for a factory, one's own or somebody else's, after which
+            a stale value is served while the factory goes on in the background and stores its
+            value; `math.inf`, the default, for no limit. 0 serves a stale value at once
+            (*stale-while-revalidate*).
+        hard_timeout: Seconds of waiting for a factory, one's own or somebody else's, after which a
+            caller without a stale value gets a `CacheTimeoutError`; the factory goes on in the
+            background. `math.inf`, the default, for no limit. What the store takes does not count.
         lock_timeout: Seconds that a caller waits for another one that is computing the same key,
             and the age from which that one's lead may be taken over; 10 by default. Choose it
             longer than the computation usually takes.
@@ -117,6 +142,13 @@ class EntryOptions:
         jitter: The fraction of the ttl by which it is shortened at most, by chance, so that what
             was computed together does not become stale together; 0 by default.
         cache_if: A function of the value that tells whether to store it; by default always.
+        on_error: `"compute"`, the default: a store that cannot be read is a miss, and one that
+            cannot take the value costs nothing but the next hit. `"raise"`: its error is raised,
+            and the computed value is lost.
+        share_errors: Whether callers who already waited for a computation that failed get its
+            error, the default, or each ask their own factory, one after the other.
+        failure_ttl: Seconds for which a factory that failed is not asked again by this process:
+            its error is raised instead; 0, the default, for never.
     """
 
     ttl: TTL = attrs.field(default=None, converter=to_seconds, validator=_legal_ttl)
@@ -131,6 +163,9 @@ class EntryOptions:
     beta: float | None = attrs.field(default=None, validator=_factor)
     jitter: float | None = attrs.field(default=None, validator=_share)
     cache_if: CacheIf | None = attrs.field(default=None, validator=_condition)
+    on_error: str | None = attrs.field(default=None, validator=_on_error)
+    share_errors: bool | None = attrs.field(default=None, validator=_switch)
+    failure_ttl: float | None = attrs.field(default=None, converter=to_seconds, validator=_seconds)
 
     def over(self, defaults: "EntryOptions") -> "EntryOptions":
         """These options, and what `defaults` say where these say nothing."""
@@ -198,6 +233,9 @@ class Policy:
     beta: float = 0.0
     jitter: float = 0.0
     cache_if: CacheIf | None = None
+    on_error: str = "compute"
+    share_errors: bool = True
+    failure_ttl: float = 0.0
     plain_hits: bool = True
 
     def limit(self, *, stale: bool) -> float:

@@ -21,6 +21,10 @@ class CacheStatistics:
         errors: How often a factory raised.
         background_errors: How many of those nobody was waiting for.
         timeouts: How often a caller stopped waiting for a factory.
+        degraded: How often a call went on without its store, as that failed or was known to fail.
+        unstored: Values that were computed and returned, but could not be stored.
+        unreadable: Entries that could not be read and were computed anew.
+        outages: How often the store was given up until a probe is answered.
         evictions: Entries that had to go to make room; `None` where the backend does not count.
     """
 
@@ -33,6 +37,10 @@ class CacheStatistics:
     errors: int = 0
     background_errors: int = 0
     timeouts: int = 0
+    degraded: int = 0
+    unstored: int = 0
+    unreadable: int = 0
+    outages: int = 0
     evictions: int | None = None
 
     @property

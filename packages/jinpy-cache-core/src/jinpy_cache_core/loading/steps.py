@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Generator
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from jinpy_cache_core.loading.context import FactoryContext
-from jinpy_cache_core.loading.flights import Flight, Flights
+from jinpy_cache_core.loading.flights import Flight, Flights, Landing
 
 T = TypeVar("T")
 
@@ -20,11 +20,13 @@ class Ask(NamedTuple):
         call: A method of the backend.
         acall: Its asynchronous twin.
         arguments: For either.
+        within: Seconds that the store may take; `None` for what asks no store.
     """
 
     call: Callable[..., Any]
     acall: Callable[..., Awaitable[Any]]
     arguments: tuple[Any, ...]
+    within: float | None = None
 
 
 class Wait(NamedTuple):
@@ -35,7 +37,7 @@ class Wait(NamedTuple):
         seconds: The longest wait.
     """
 
-    flight: Flight
+    flight: Landing
     seconds: float
 
 
@@ -47,6 +49,10 @@ class Pause(NamedTuple):
     """
 
     seconds: float
+
+
+class Breathe(NamedTuple):
+    """Let whoever else wants the event loop have it; nothing for a thread."""
 
 
 class Compute(NamedTuple):
@@ -75,7 +81,28 @@ class Spawn(NamedTuple):
     flight: Flight | None = None
 
 
-Step: TypeAlias = Ask | Wait | Pause | Compute | Spawn
+class StoppedFactory(Exception):  # noqa: N818 - it carries an error, and is none
+    """Carries a `StopIteration` of a factory through the plan, which is a generator.
+
+    Python turns one that leaves a generator into a `RuntimeError`; the drivers take it out again.
+    """
+
+    def __init__(self, error: StopIteration) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def original(error: BaseException) -> BaseException:
+    """What a factory raised."""
+    return error.error if isinstance(error, StoppedFactory) else error
+
+
+def carried(error: Exception) -> Exception:
+    """An error of a factory as a plan may raise it."""
+    return StoppedFactory(error) if isinstance(error, StopIteration) else error
+
+
+Step: TypeAlias = Ask | Wait | Pause | Breathe | Compute | Spawn
 
 Plan: TypeAlias = Generator[Step, Any, T]
 """Yields steps, is sent their outcomes, returns its result."""

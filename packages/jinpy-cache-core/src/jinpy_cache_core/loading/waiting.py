@@ -7,7 +7,7 @@ from jinpy_cache_core.loading.freshness import Chance
 FIRST_PAUSE = 0.005
 """Seconds before a follower looks at another process's lease for the second time."""
 
-LONGEST_PAUSE = 0.25
+LONGEST_PAUSE = 0.05
 """Seconds between two looks at most."""
 
 
@@ -15,10 +15,15 @@ class Waiting:
     """How long one caller waits for others: `lock_timeout` for one leader, and for two at most."""
 
     def __init__(self, limit: float, timer: Callable[[], float]) -> None:
-        self._limit = limit
+        self.limit = self._limit = limit
         self._timer = timer
         self._waits = 0
         self._until = timer() + limit
+
+    @property
+    def waited(self) -> bool:
+        """Whether a whole wait is over already."""
+        return self._waits > 0
 
     @property
     def takeover_age(self) -> float:

@@ -28,14 +28,20 @@ def has_layers(head: object) -> TypeGuard[bytes]:
     return isinstance(head, bytes) and head[:1] == LAYERED and is_layered(head)
 
 
-def deadline_of(head: bytes, now: float) -> float | None:
-    """Until when the value of a layered entry is fresh; `None` if it has none."""
-    held = state_of(Record(head, NEVER), now).fresh(now)
+def deadline_of(head: bytes, now: float, deadline: float = NEVER) -> float | None:
+    """Until when the value of a layered entry is fresh; `None` if it has none.
+
+    Args:
+        head: The beginning of the entry.
+        now: The time.
+        deadline: When the entry is gone by the server's clock, if that is known.
+    """
+    held = state_of(Record(head, deadline), now).fresh(now)
     return None if held is None else held.soft_deadline
 
 
-def shows(head: object, now: float) -> bool:
+def shows(head: object, now: float, deadline: float = NEVER) -> bool:
     """Whether an entry that exists, and begins like this, has a value for everyone."""
     if isinstance(head, ServerError):
         return True  # a foreign type, which is not for us to call absent
-    return not has_layers(head) or deadline_of(head, now) is not None
+    return not has_layers(head) or deadline_of(head, now, deadline) is not None

@@ -6,12 +6,15 @@ client are transactions (`MULTI`), the latter guarded by `WATCH`.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from jinpy_cache_core import MISSING, UNCHANGED, CacheException, CacheValueError, Decision, Record
 from jinpy_cache_core.backend import (
+    HEAVY_BYTES,
     NEVER,
+    Claim,
+    Claiming,
     Codec,
     NewerEnvelopeError,
     decisions,
@@ -39,6 +42,19 @@ NO_EXPIRY = -1
 _UNWATCH = Request(pack(b"UNWATCH"))
 
 
+class Encoded(NamedTuple):
+    """A value that was encoded already, in a worker thread."""
+
+    data: bytes
+
+
+class Undecoded(NamedTuple):
+    """A value that is still to be decoded, in a worker thread."""
+
+    payload: bytes
+    left: int
+
+
 class Commands:
     """The operations on one namespace.
 
@@ -57,6 +73,7 @@ class Commands:
         self._namespace = namespace
         self._sharded = sharded
         self._now = now
+        self._has_seen_layers = False
 
     def key_of(self, stored: bytes) -> str | None:
         """The key of a storage key; `None` if it is none that this cache could have written."""
@@ -65,31 +82,69 @@ class Commands:
         except UnicodeDecodeError:
             return None
 
-    def read(self, key: str) -> Plan[Record | None]:
+    def read(self, key: str, *, once: bool = False) -> Plan[Record | None]:
         """`GET` and `PTTL`."""
         stored = self.prefix + key.encode()
-        payload, left = yield from _together(stored, [(b"GET", stored), (b"PTTL", stored)])
+        payload, left = yield from _together(
+            stored, [(b"GET", stored), (b"PTTL", stored)], once=once
+        )
         if isinstance(payload, ServerError):
             raise payload.told() from payload
         if payload is None or left == NO_KEY:
             return None
         return Record(payload, self._now() + _seconds_left(left))
 
+    def reach(self) -> Plan[None]:
+        """Ask anything, to see whether there is an answer."""
+        stored = self.prefix + b"jinpy-cache:health"
+        yield Request(pack(b"EXISTS", stored), stored, once=True)
+
     # -- One entry --------------------------------------------------------------------------------
 
-    def get(self, key: str, default: object, kind: type[Any] | None) -> Plan[Any]:
-        """`GET`."""
+    def get(
+        self,
+        key: str,
+        default: object,
+        kind: type[Any] | None,
+        *,
+        once: bool = False,
+        large: bool = False,
+    ) -> Plan[Any]:
+        """`GET`; with `PTTL` for an entry with layers, whose times are the server's."""
         stored = self.prefix + key.encode()
-        payload = yield Request(pack(b"GET", stored), stored)
+        if self._has_seen_layers:
+            payload, left = yield from _together(
+                stored, [(b"GET", stored), (b"PTTL", stored)], once=once
+            )
+            if isinstance(payload, ServerError):
+                raise answer_told(payload)
+        else:
+            payload = yield Request(pack(b"GET", stored), stored, once=once)
+            left = NO_EXPIRY
+            if payload is not None and payload[:1] == LAYERED and has_layers(payload):
+                self._has_seen_layers = True
+                left = yield Request(pack(b"PTTL", stored), stored, once=once)
         if payload is None:
             return default
-        value = self.value(key, payload, kind)
+        if large and len(payload) > HEAVY_BYTES:
+            return Undecoded(payload, left)
+        value = self.value(key, payload, kind, left)
         return default if value is MISSING else value
 
-    def value(self, key: str, payload: bytes, kind: type[Any] | None = None) -> Any:
-        """The stored value; `MISSING` for a mark of a computation or for a newer format."""
+    def value(
+        self, key: str, payload: bytes, kind: type[Any] | None = None, left: int = NO_EXPIRY
+    ) -> Any:
+        """The stored value; `MISSING` for a mark of a computation or for a newer format.
+
+        Args:
+            key: The key.
+            payload: What is stored.
+            kind: The class to structure it into.
+            left: What `PTTL` says of it.
+        """
         if payload[:1] == LAYERED:
-            record = live(Record(payload), self._now())
+            now = self._now()
+            record = live(Record(payload, now + _seconds_left(left)), now)
             if record is None:
                 return MISSING
             payload = record.payload
@@ -102,13 +157,13 @@ class Commands:
 
     def set(self, key: str, value: object, seconds: float) -> Plan[None]:
         """`SET` with the lifetime in milliseconds, or `UNLINK` when that is zero."""
-        payload = self._codec.encode(key, value)
+        payload = value.data if type(value) is Encoded else self._codec.encode(key, value)
         stored = self.prefix + key.encode()
         yield Request(_storing(stored, payload, seconds), stored)
 
     def add(self, key: str, value: object, seconds: float) -> Plan[bool]:
         """`SET NX`; not repeatable, as a second attempt would find what the first one stored."""
-        payload = self._codec.encode(key, value)
+        payload = value.data if type(value) is Encoded else self._codec.encode(key, value)
         if not seconds:
             return not (yield from self.exists(key))
         stored = self.prefix + key.encode()
@@ -127,8 +182,10 @@ class Commands:
     def exists(self, key: str) -> Plan[bool]:
         """`EXISTS`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        found, head = yield from _together(stored, [(b"EXISTS", stored), head_of(stored)])
-        return bool(found) and shows(head, self._now())
+        commands = [(b"EXISTS", stored), head_of(stored), (b"PTTL", stored)]
+        found, head, left = yield from _together(stored, commands)
+        now = self._now()
+        return bool(found) and shows(head, now, now + _seconds_left(left))
 
     def ttl(self, key: str) -> Plan[float | None]:
         """`PTTL`, with a look at what there is."""
@@ -139,7 +196,7 @@ class Commands:
         if not has_layers(head):
             return _seconds_left(left)
         now = self._now()
-        deadline = deadline_of(head, now)
+        deadline = deadline_of(head, now, now + _seconds_left(left))
         return None if deadline is None else deadline - now
 
     def touch(self, key: str, seconds: float) -> Plan[bool]:
@@ -193,12 +250,12 @@ class Commands:
 
         return (yield from self.update(key, decide))
 
-    def update(self, key: str, decide: Decision[T]) -> Plan[T]:
+    def update(self, key: str, decide: Decision[T], *, once: bool = False) -> Plan[T]:
         """Read with `WATCH`, decide, and write with `MULTI`; again whenever someone was faster."""
         stored = self.prefix + key.encode()
         look = pack(b"WATCH", stored) + pack(b"GET", stored) + pack(b"PTTL", stored)
         while True:
-            _, payload, left = yield Hold(Request(look, stored, 3))
+            _, payload, left = yield Hold(Request(look, stored, 3, once=once))
             now = self._now()
             record = None
             if payload is not None:
@@ -217,29 +274,58 @@ class Commands:
 
     # -- Many entries -----------------------------------------------------------------------------
 
-    def get_many(self, keys: list[str], default: object) -> Plan[dict[str, Any]]:
+    def get_many(
+        self, keys: list[str], default: object, *, once: bool = False
+    ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
+        if len(keys) > BATCH:
+            values = {}
+            for at in range(0, len(keys), BATCH):
+                values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
+            return values
         if not keys:
             return {}
         prefix = self.prefix
         stored = [prefix + key.encode() for key in keys]
         if self._sharded:
-            answers = yield Several([Request(pack(b"GET", one), one) for one in stored])
+            requests = [Request(pack(b"GET", one), one, once=once) for one in stored]
+            answers = yield Several(requests)
             payloads = _without_foreign(answers)
         else:
-            payloads = yield Request(pack(b"MGET", *stored), stored[0])
+            payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
+        left = yield from self._left_of_layered(keys, payloads, once=once)
         for key, payload in zip(keys, payloads, strict=True):
             if payload is not None:
-                layered = payload[:1] == LAYERED
-                value = self.value(key, payload) if layered else decode(key, payload)
+                known = left.get(key)
+                if known is None:
+                    layered = payload[:1] == LAYERED
+                    value = self.value(key, payload) if layered else decode(key, payload)
+                else:
+                    value = self.value(key, payload, None, known)
                 if value is not MISSING:
                     values[key] = value
         return values
 
+    def _left_of_layered(
+        self, keys: list[str], payloads: list[bytes | None], *, once: bool
+    ) -> Plan[dict[str, int]]:
+        """What `PTTL` says of the entries with layers: one more round trip, if there are any."""
+        layered = [
+            key
+            for key, payload in zip(keys, payloads, strict=True)
+            if payload is not None and payload[:1] == LAYERED and has_layers(payload)
+        ]
+        if not layered:
+            return {}
+        stored = [self.prefix + key.encode() for key in layered]
+        answers = yield Several([Request(pack(b"PTTL", one), one, once=once) for one in stored])
+        raise_refusals(answers)
+        return dict(zip(layered, answers, strict=True))
+
     def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
-        """A `SET` for each entry, all written at once."""
+        """A `SET` for each entry, written at once, a megabyte at a time."""
         if not payloads:
             return
         if not seconds:
@@ -252,15 +338,18 @@ class Commands:
             for key, payload in payloads.items():
                 stored = prefix + key.encode()
                 requests.append(Request(pack(b"SET", stored, payload, *lifetime), stored))
-            raise_refusals((yield Several(requests)))
+            raise_refusals((yield from _in_batches(requests)))
             return
-        data = b"".join(
-            [
-                pack(b"SET", prefix + key.encode(), payload, *lifetime)
-                for key, payload in payloads.items()
-            ]
-        )
-        yield Request(data, prefix, len(payloads))
+        data: list[bytes] = []
+        size = 0
+        for key, payload in payloads.items():
+            data.append(pack(b"SET", prefix + key.encode(), payload, *lifetime))
+            size += len(payload)
+            if size > BATCH_BYTES or len(data) >= BATCH:
+                yield Request(b"".join(data), prefix, len(data))
+                data, size = [], 0
+        if data:
+            yield Request(b"".join(data), prefix, len(data))
 
     def delete_many(self, keys: list[str]) -> Plan[int]:
         """`UNLINK`, with a look at what it removes."""
@@ -280,16 +369,171 @@ class Commands:
         raise_refusals(answers)
         return sum(bool(removed) and shows(head, now) for head, removed in answers)
 
+    # -- Leases -----------------------------------------------------------------------------------
+
+    def claim(self, key: str, claiming: Claiming) -> Plan[Claim]:
+        """`SET NX` of the lease with a look at what is there instead: one round trip.
+
+        Only a lease that is taken over, or put around a value, needs a guarded transaction. It may
+        be sent again: a lease with our own token is ours.
+        """
+        if not claiming.plain:
+            return (yield from self.update(key, claiming, once=True))
+        stored = self.prefix + key.encode()
+        taken = self._leased(claiming)
+        answers = yield from _together(stored, _claiming(stored, taken), once=True)
+        claim = self._claimed(answers, claiming)
+        if claim is None:
+            return (yield from self.update(key, claiming, once=True))
+        return claim
+
+    def claim_many(self, claimings: Mapping[str, Claiming]) -> Plan[dict[str, Claim]]:
+        """Same as `claim` for each key, one round trip to each server."""
+        claims: dict[str, Claim] = {}
+        requests: dict[str, Request] = {}
+        for key, claiming in claimings.items():
+            if claiming.plain:
+                stored = self.prefix + key.encode()
+                data = b"".join(
+                    [pack(*command) for command in _claiming(stored, self._leased(claiming))]
+                )
+                requests[key] = Request(data, stored, 3, tolerant=True, once=True)
+        answers = yield from _in_batches(list(requests.values()))
+        for key, answer in zip(requests, answers, strict=True):
+            claim = self._claimed(answer, claimings[key])
+            if claim is not None:
+                claims[key] = claim
+        others = {key: one for key, one in claimings.items() if key not in claims}
+        if others:
+            claims.update((yield from self.update_many(others)))
+        return {key: claims[key] for key in claimings}
+
+    def _leased(self, claiming: Claiming) -> tuple[bytes, float]:
+        """What the place of an absent key holds once it is claimed, and for how long."""
+        now = self._now()
+        change, _ = claiming(None, now)
+        if not isinstance(change, Record):  # pragma: no cover - an absent key is always claimed
+            raise TypeError(change)
+        return change.payload, change.deadline - now
+
+    def _claimed(self, answers: Any, claiming: Claiming) -> Claim | None:
+        """What a claim came to; `None` if it takes more than one look."""
+        if isinstance(answers, ServerError):
+            raise answer_told(answers)
+        done, payload, left = answers
+        now = self._now()
+        if isinstance(done, bytes | str) and not isinstance(payload, ServerError):
+            return claiming(None, now)[1]
+        if isinstance(payload, ServerError):
+            raise answer_told(payload)
+        if payload is None:
+            return None
+        change, claim = claiming(Record(payload, now + _seconds_left(left)), now)
+        return claim if change is UNCHANGED else None
+
+    def update_many(self, decisions: Mapping[str, Decision[T]]) -> Plan[dict[str, T]]:
+        """Same as `update` for each key: one guarded transaction for all, where there can be one.
+
+        When somebody else is faster with one of them, all are looked at again; a few times, and
+        then one by one. In a cluster a transaction is about one slot, so each key has its own.
+        """
+        results: dict[str, T] = {}
+        keys = list(decisions)
+        if not self._sharded:
+            for at in range(0, len(keys), BATCH):
+                batch = {key: decisions[key] for key in keys[at : at + BATCH]}
+                results.update((yield from self._update_together(batch)))
+        for key in keys:
+            if key not in results:
+                results[key] = yield from self.update(key, decisions[key], once=True)
+        return results
+
+    def _update_together(self, decisions: Mapping[str, Decision[T]]) -> Plan[dict[str, T]]:
+        """The results of those that could be changed together: all or none."""
+        stored = {key: self.prefix + key.encode() for key in decisions}
+        look = pack(b"WATCH", *stored.values()) + b"".join(
+            [pack(b"GET", one) + pack(b"PTTL", one) for one in stored.values()]
+        )
+        first = next(iter(stored.values()))
+        asking = Request(look, first, 1 + 2 * len(stored), tolerant=True, once=True)
+        for _ in range(TRIES):
+            _, *found = yield Hold(asking)
+            now = self._now()
+            results: dict[str, T] = {}
+            commands: list[tuple[bytes, ...]] = []
+            removals: list[int] = []
+            for (key, decide), payload, left in zip(
+                decisions.items(), found[::2], found[1::2], strict=True
+            ):
+                if isinstance(payload, ServerError):
+                    continue  # a foreign type, for `update` to say so
+                record = None if payload is None else Record(payload, now + _seconds_left(left))
+                change, results[key] = decide(record, now)
+                if change is UNCHANGED:
+                    continue
+                if change is None and record is not None:
+                    removals.append(len(commands))
+                commands.append(_changing(stored[key], record, change, now))
+            if not commands:
+                yield Finish(_UNWATCH)
+                return results
+            data, replies = pack_transaction(commands)
+            answers = yield Finish(Request(data, first, replies, repeatable=False))
+            if answers[-1] is not None and all(answers[-1][place] for place in removals):
+                return results
+        return {}
+
+
+BATCH_BYTES = 1 << 20
+"""How many bytes of values are sent at once, each time with the time of one command."""
+
+BATCH = 1000
+"""How many keys one round trip is about at most."""
+
+TRIES = 3
+"""How often keys are tried together before each is tried alone."""
+
+
+def answer_told(error: ServerError) -> CacheException:
+    """An error reply as the caller's error, with the reply behind it."""
+    told = error.told()
+    told.__cause__ = error
+    return told
+
+
+def _claiming(stored: bytes, taken: tuple[bytes, float]) -> list[tuple[bytes, ...]]:
+    payload, seconds = taken
+    return [
+        (b"SET", stored, payload, b"NX", *_lifetime(seconds)),
+        (b"GET", stored),
+        (b"PTTL", stored),
+    ]
+
+
+def _in_batches(requests: list[Request]) -> Plan[list[Any]]:
+    """The answers to any number of requests, so many at a time that nobody has to wait long."""
+    answers: list[Any] = []
+    for at in range(0, len(requests), BATCH):
+        answers += yield Several(requests[at : at + BATCH])
+    for answer in answers:
+        if isinstance(answer, ServerError) and answer.code != "WRONGTYPE":
+            raise answer_told(answer)
+    return answers
+
 
 def _together(
-    stored: bytes, commands: list[tuple[bytes, ...]], *, repeatable: bool = True
+    stored: bytes,
+    commands: list[tuple[bytes, ...]],
+    *,
+    repeatable: bool = True,
+    once: bool = False,
 ) -> Plan[list[Any]]:
     """The replies of commands that are sent at once.
 
     They are no transaction: in one, a server that is out of memory refuses even to read and delete.
     """
     data = b"".join([pack(*command) for command in commands])
-    request = Request(data, stored, len(commands), repeatable=repeatable, tolerant=True)
+    request = Request(data, stored, len(commands), repeatable=repeatable, tolerant=True, once=once)
     answers: list[Any] = yield request
     return answers
 

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis.connections.async_pool import AsyncPool
-from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolRegistry
+from jinpy_cache_redis.drivers.lanes import Lane
+from jinpy_cache_redis.drivers.pool_registry import FOREVER, MakePool, PoolRegistry, Pulse
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
@@ -45,25 +46,39 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
     Args:
         router: Decides what happens when the first attempt fails.
         make_pool: Makes the pool for a server that is met for the first time.
+        width: How many requests to one server are under way before others wait for one trip.
         sleep: Waits between attempts.
+        pulse: Is told of every answer.
     """
 
     def __init__(
         self,
         router: Router,
         make_pool: MakePool[AsyncPool],
+        width: int = 1,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        pulse: Pulse | None = None,
     ) -> None:
-        super().__init__(router, make_pool)
+        super().__init__(router, make_pool, pulse)
+        self._width = width
         self._sleep = sleep
+        self._lanes: dict[Node, Lane] = {}
 
-    async def run(self, plan: Plan[T]) -> T:
+    def _lane(self, node: Node, pool: AsyncPool) -> Lane:
+        lane = self._lanes[node] = Lane(node, pool, self._width, self._monotonic)
+        return lane
+
+    async def run(self, plan: Plan[T], within: float = FOREVER) -> T:
         """Run a plan to its end and return its result.
+
+        Args:
+            plan: What to do.
+            within: Seconds that it may take, if that is less than what any operation may.
 
         Raises:
             CacheException: A request failed for good.
         """
-        until = self._monotonic() + self._budget
+        until = self._monotonic() + min(within, self._budget)
         try:
             step = next(plan)
             while True:
@@ -99,7 +114,10 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         if node is not None:
             try:
                 pool = self._pools.get(node) or self._pool(node)
-                return checked(await pool.exchange(request, until), request)
+                lane = self._lanes.get(node) or self._lane(node, pool)
+                reply = checked(await lane.exchange(request, until), request)
+                self._pulse.beat = True
+                return reply
             except Failure as raised:
                 self._distrust(node, raised)
                 failure = raised

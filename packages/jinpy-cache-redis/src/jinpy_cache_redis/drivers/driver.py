@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis.connections.pool import Pool
-from jinpy_cache_redis.drivers.pool_registry import MakePool, PoolRegistry
+from jinpy_cache_redis.drivers.pool_registry import FOREVER, MakePool, PoolRegistry, Pulse
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
@@ -32,8 +32,8 @@ T = TypeVar("T")
 class RunsPlans(Protocol):
     """A driver, or what stands in its place before the first use."""
 
-    def run(self, plan: Plan[T]) -> T:
-        """Run a plan to its end and return its result."""
+    def run(self, plan: Plan[T], within: float = FOREVER) -> T:
+        """Run a plan to its end and return its result, within so many seconds."""
         ...
 
 
@@ -47,9 +47,9 @@ class FirstUse:
     def __init__(self, make: "Callable[[], Driver]") -> None:
         self._make = make
 
-    def run(self, plan: Plan[T]) -> T:
+    def run(self, plan: Plan[T], within: float = FOREVER) -> T:
         """Have the driver made, and run the plan on it."""
-        return self._make().run(plan)
+        return self._make().run(plan, within)
 
 
 class Driver(PoolRegistry[Pool]):
@@ -59,6 +59,7 @@ class Driver(PoolRegistry[Pool]):
         router: Decides what happens when the first attempt fails.
         make_pool: Makes the pool for a server that is met for the first time.
         sleep: Waits between attempts.
+        pulse: Is told of every answer.
     """
 
     def __init__(
@@ -66,17 +67,22 @@ class Driver(PoolRegistry[Pool]):
         router: Router,
         make_pool: MakePool[Pool],
         sleep: Callable[[float], None] = time.sleep,
+        pulse: Pulse | None = None,
     ) -> None:
-        super().__init__(router, make_pool)
+        super().__init__(router, make_pool, pulse)
         self._sleep = sleep
 
-    def run(self, plan: Plan[T]) -> T:
+    def run(self, plan: Plan[T], within: float = FOREVER) -> T:
         """Run a plan to its end and return its result.
+
+        Args:
+            plan: What to do.
+            within: Seconds that it may take, if that is less than what any operation may.
 
         Raises:
             CacheException: A request failed for good.
         """
-        until = self._monotonic() + self._budget
+        until = self._monotonic() + min(within, self._budget)
         try:
             step = next(plan)
             while True:
@@ -112,7 +118,9 @@ class Driver(PoolRegistry[Pool]):
         if node is not None:
             try:
                 pool = self._pools.get(node) or self._pool(node)
-                return checked(pool.exchange(request, until), request)
+                reply = checked(pool.exchange(request, until), request)
+                self._pulse.beat = True
+                return reply
             except Failure as raised:
                 self._distrust(node, raised)
                 failure = raised

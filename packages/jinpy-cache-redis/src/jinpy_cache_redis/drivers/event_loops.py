@@ -52,6 +52,11 @@ class LoopDrivers:
             await anext(tenant.ending)
         return tenant.driver
 
+    def running(self) -> asyncio.AbstractEventLoop | None:
+        """A loop with a driver that runs just now, in whatever thread."""
+        with self._lock:
+            return next((loop for loop in self._tenants if loop.is_running()), None)
+
     async def _until_loop_ends(self, driver: AsyncDriver) -> AsyncGenerator[None, None]:
         try:
             yield

@@ -11,6 +11,7 @@ from jinpy_cache_redis.connections.dialing import Dialer
 from jinpy_cache_redis.connections.pool import LinkPool, Pool
 from jinpy_cache_redis.drivers.async_driver import AsyncDriver
 from jinpy_cache_redis.drivers.driver import Driver
+from jinpy_cache_redis.drivers.pool_registry import Pulse
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.timing import Timing
 from jinpy_cache_redis.routing.cluster import ClusterTopology
@@ -29,6 +30,7 @@ class DriverFactory:
 
     def __init__(self, config: RedisCacheConfig) -> None:
         self._config = config
+        self.pulse = Pulse()
         self._timing = Timing(
             connect_timeout=config.connect_timeout,
             command_timeout=min(config.command_timeout, config.operation_timeout),
@@ -53,18 +55,27 @@ class DriverFactory:
             )
             raise CacheConfigurationError(message)
         if given is None:
-            return Driver(self._router, self._pool)
+            return Driver(self._router, self._pool, pulse=self.pulse)
         router = Router(OneServer(self._config.nodes[0]), self._policy, self._timing)
-        return Driver(router, lambda node, _guides: BorrowedPool(pool_of(given), node))
+        return Driver(
+            router, lambda node, _guides: BorrowedPool(pool_of(given), node), pulse=self.pulse
+        )
 
     def async_driver(self) -> AsyncDriver:
         """An asynchronous driver of the running loop, without connections."""
         given = self._config.async_client
         if given is None:
-            return AsyncDriver(self._router, self._async_pool)
+            return AsyncDriver(
+                self._router, self._async_pool, self._config.pool_size, pulse=self.pulse
+            )
         pool, timeout = pool_of(given), self._timing.command_timeout
         router = Router(OneServer(self._config.nodes[0]), self._policy, self._timing)
-        return AsyncDriver(router, lambda node, _guides: BorrowedAsyncPool(pool, node, timeout))
+        return AsyncDriver(
+            router,
+            lambda node, _guides: BorrowedAsyncPool(pool, node, timeout),
+            self._config.pool_size,
+            pulse=self.pulse,
+        )
 
     def _pool(self, node: Node, guides: bool) -> Pool:
         size, greeting = self._config.pool_size, self.topology.greeting

@@ -11,8 +11,25 @@ from jinpy_cache_redis.routing.router import Router
 
 K = TypeVar("K", bound=ManagedPool)
 
+FOREVER = float("inf")
+"""No limit but that of the operation."""
+
 MakePool = Callable[[Node, bool], K]
 """Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
+
+
+class Pulse:
+    """Whether a server has answered since somebody last looked: all that a hit notes."""
+
+    __slots__ = ("beat",)
+
+    def __init__(self) -> None:
+        self.beat = False
+
+    def take(self) -> bool:
+        """Whether there was one, which is forgotten."""
+        beat, self.beat = self.beat, False
+        return beat
 
 
 class PoolRegistry(Generic[K]):
@@ -21,9 +38,11 @@ class PoolRegistry(Generic[K]):
     Args:
         router: Decides what happens when the first attempt fails.
         make_pool: Makes the pool for a server that is met for the first time.
+        pulse: Is told of every answer.
     """
 
-    def __init__(self, router: Router, make_pool: MakePool[K]) -> None:
+    def __init__(self, router: Router, make_pool: MakePool[K], pulse: Pulse | None = None) -> None:
+        self._pulse = Pulse() if pulse is None else pulse
         self._router = router
         self._topology = router.topology
         self._monotonic = router.timing.monotonic

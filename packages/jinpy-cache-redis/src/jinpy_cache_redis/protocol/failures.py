@@ -21,6 +21,10 @@ UNKNOWN_OUTCOME = (
 )
 
 
+class PoolBusyError(CacheTimeoutError):
+    """No connection of our own pool became free in time: says nothing about the server."""
+
+
 class Failure(Exception):  # noqa: N818 - it is what happened, not yet an error
     """The root of what can go wrong between a request and its reply.
 
@@ -83,7 +87,7 @@ class Exhausted(Failure):
 
     def told(self) -> CacheException:
         """The error for the caller."""
-        return CacheTimeoutError(self.reason)
+        return PoolBusyError(self.reason)
 
 
 class ServerError(Failure):

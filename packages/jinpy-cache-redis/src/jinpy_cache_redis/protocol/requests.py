@@ -25,6 +25,8 @@ class Request(NamedTuple):
         node: The server to ask, when it is not for the key to decide.
         tolerant: Whether an entry of a foreign type is an answer like any other, not an error.
         renewed: Whether the operation's time budget starts anew, as for each page of a scan.
+        once: Whether the caller can do without the answer, so that it is not worth waiting for a
+            second attempt; only a connection that was idle, and turns out to be closed, is.
     """
 
     data: bytes
@@ -34,6 +36,7 @@ class Request(NamedTuple):
     node: Node | None = None
     tolerant: bool = False
     renewed: bool = False
+    once: bool = False
 
 
 class Several(NamedTuple):

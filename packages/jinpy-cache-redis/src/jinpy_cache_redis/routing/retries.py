@@ -50,6 +50,8 @@ class RetryPolicy:
             return None
         if failures == 1 and isinstance(failure, Lost):
             return 0.0  # an idle connection that the server had closed: a fresh one will do
+        if request.once:
+            return None
         limit = min(self.longest, self.backoff * 2.0 ** min(failures - 1, _DOUBLINGS))
         return limit * (0.5 + 0.5 * self.chance())
 

@@ -137,6 +137,7 @@ def joined(requests: list[Request], positions: list[int]) -> Request:
         b"".join([request.data for request in chosen]),
         replies=sum([request.replies for request in chosen]),
         repeatable=all(request.repeatable for request in chosen),
+        once=all(request.once for request in chosen),
     )
 
 
@@ -191,4 +192,4 @@ def unserved() -> Unreachable:
 
 def healing(request: Request) -> Request:
     """A harmless question about the same key; once answered, the way to the server is free."""
-    return Request(pack(b"EXISTS", request.key or b""), request.key)
+    return Request(pack(b"EXISTS", request.key or b""), request.key, once=request.once)

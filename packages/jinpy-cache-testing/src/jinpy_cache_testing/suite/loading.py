@@ -119,10 +119,23 @@ class LoadingSuite(Harness):
         assert "value" == cache.get_or_set("key", lambda: "value")
 
     @not_with(None, "bytes")
-    def test_what_cannot_be_stored_is_an_error(self, cache: CacheInterface) -> None:
-        """An unstorable value is refused as `set` refuses it, and nobody is kept waiting."""
+    def test_what_cannot_be_stored_is_returned(
+        self, cache: CacheInterface, backend: BaseBackend
+    ) -> None:
+        """A value that no store can keep is its caller's all the same, and counted."""
+        lock = threading.Lock()
+
+        assert lock is cache.get_or_set("key", lambda: lock)
+        assert {"other": lock} == cache.get_or_set_many(["other"], lambda _: {"other": lock})
+        assert 2 == backend.stats().unstored
+        assert not cache.exists("key")
+        assert "value" == cache.get_or_set("key", lambda: "value")
+
+    @not_with(None, "bytes")
+    def test_who_insists_on_storing_gets_the_error(self, cache: CacheInterface) -> None:
+        """`on_error="raise"` refuses an unstorable value as `set` does; nobody is kept waiting."""
         with pytest.raises(CacheSerializationError):
-            cache.get_or_set("key", threading.Lock)
+            cache.get_or_set("key", threading.Lock, on_error="raise")
         assert "value" == cache.get_or_set("key", lambda: "value")
 
     @once
@@ -245,10 +258,11 @@ class LoadingSuite(Harness):
         assert [1] == backend.get("key")
 
     @once
-    def test_a_follower_takes_over_from_a_leader_that_fails(
-        self, half: Half, backend: BaseBackend
+    @pytest.mark.parametrize("shared", [True, False])
+    def test_who_waited_for_a_factory_that_fails_shares_its_error(
+        self, half: Half, backend: BaseBackend, shared: bool
     ) -> None:
-        """The leader gets its error; one follower computes next, and the others get its value."""
+        """One call of a failing source for all; with `share_errors=False` the next one tries."""
         turns = iter(range(100))
         lock = threading.Lock()
 
@@ -264,15 +278,16 @@ class LoadingSuite(Harness):
         def caller(_: int) -> str:
             with self.in_half(half, backend) as cache:
                 try:
-                    got: str = cache.get_or_set("key", _slowly(compute, half))
+                    got: str = cache.get_or_set("key", _slowly(compute, half), share_errors=shared)
                 except LookupError:
                     return "failed"
                 return got
 
         results = together(CALLERS, caller, patience=self.patience)
 
-        assert ["failed", *["value 1"] * (CALLERS - 1)] == sorted(results)
-        assert 2 == next(turns)
+        others = "failed" if shared else "value 1"
+        assert sorted(["failed", *[others] * (CALLERS - 1)]) == sorted(results)
+        assert (1 if shared else 2) == next(turns)
 
     @once
     def test_a_follower_takes_over_from_a_leader_that_is_cancelled(

@@ -1,0 +1,105 @@
+"""Callers of one process who want to ask the store the same about one key ask once.
+
+Of the questions about a key one may be under way, and one may be about to be sent. Who comes joins
+the one that has not been sent: it will see whatever happened before they came, an invalidation
+above all. Nobody joins the one under way, as the store may have answered it before that.
+"""
+
+import os
+import threading
+from typing import Any
+
+from jinpy_cache_core.loading.flights import Landing, running_loop
+from jinpy_cache_core.sentinels import MISSING
+
+
+class Errand(Landing):
+    """One question, asked by one caller for all who joined before it was sent.
+
+    Attributes:
+        key: What it is about.
+        after: The one under way when this one was begun; it is sent once that is over.
+        answer: What the others may make of the answer; `MISSING` if there is none for them.
+        failed: Whether the store failed to answer.
+    """
+
+    def __init__(self, key: str, after: "Errand | None") -> None:
+        super().__init__(running_loop())
+        self.key = key
+        self.after = after
+        self.answer: Any = MISSING
+        self.failed = False
+
+    def land(self) -> None:
+        """Wake everyone who joined."""
+        with self._lock:
+            waiting = self._end()
+        for wake in waiting:
+            wake()
+
+
+class Desk:
+    """The errands of one backend in this process, by key."""
+
+    def __init__(self) -> None:
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._sent: dict[str, Errand] = {}
+        self._next: dict[str, Errand] = {}
+        self._watches: dict[bytes, Errand] = {}
+
+    def watch(self, token: bytes) -> tuple[Errand, bool]:
+        """The watch over a lease of another process, and whether the caller is to keep it."""
+        self._open()
+        with self._lock:
+            watch = self._watches.get(token)
+            if watch is not None:
+                return watch, False
+            watch = self._watches[token] = Errand("", None)
+            return watch, True
+
+    def watched(self, token: bytes, watch: Errand) -> None:
+        """The watch is over, for whatever reason; who waited looks again."""
+        with self._lock:
+            if self._watches.get(token) is watch:
+                del self._watches[token]
+        watch.land()
+
+    def _open(self) -> None:
+        if self._pid != os.getpid():  # in a forked child: the parent's errands end elsewhere
+            self._renew()
+
+    def join(self, key: str) -> tuple[Errand, bool]:
+        """An errand that is not sent yet, and whether the caller is the one to send it."""
+        self._open()
+        with self._lock:
+            errand = self._next.get(key)
+            if errand is not None:
+                return errand, False
+            errand = Errand(key, self._sent.get(key))
+            (self._sent if errand.after is None else self._next)[key] = errand
+            return errand, True
+
+    def sending(self, errand: Errand) -> None:
+        """The errand is being sent: who comes from now on does not join it."""
+        if errand.after is None:
+            return
+        with self._lock:
+            if self._next.get(errand.key) is errand:
+                del self._next[errand.key]
+            self._sent[errand.key] = errand
+
+    def done(self, errand: Errand) -> None:
+        """The errand is over, answered or not."""
+        with self._lock:
+            for errands in (self._sent, self._next):
+                if errands.get(errand.key) is errand:
+                    del errands[errand.key]
+        errand.after = None
+        errand.land()
+
+    def __len__(self) -> int:
+        return len(self._sent) + len(self._next) + len(self._watches)

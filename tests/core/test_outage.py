@@ -1,0 +1,197 @@
+"""The breaker, the journal, the desk and the way back of leases: decided without a store."""
+
+import itertools
+import logging
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jinpy_cache_core.backend import is_heavy
+from jinpy_cache_core.exceptions import CacheConnectionError
+from jinpy_cache_core.loading.desk import Desk
+from jinpy_cache_core.loading.failures import RecentFailures
+from jinpy_cache_core.loading.journal import INTERVAL, Journal
+from jinpy_cache_core.loading.returns import Returns
+from jinpy_cache_core.outage.breaker import LONGEST_DELAY, Breaker
+from jinpy_cache_testing import FakeClock
+
+
+def test_a_few_failures_in_a_row_open_a_breaker():
+    """An answer between them begins the count anew."""
+    breaker = Breaker(failures=3, timer=FakeClock(0.0))
+
+    outcomes = [breaker.failed(), breaker.failed(), breaker.succeeded(), breaker.failed()]
+
+    assert [False] * 4 == outcomes
+    assert not breaker.open
+    assert [False, True, False] == [breaker.failed(), breaker.failed(), breaker.failed()]
+    assert breaker.open
+
+
+def test_one_probe_at_a_time_closes_it():
+    """Nobody probes before it is due, one does then, and its answer decides."""
+    clock = FakeClock(0.0)
+    breaker = Breaker(failures=1, first=0.1, timer=clock, chance=lambda: 1.0)
+    breaker.failed()
+
+    early = breaker.probe()
+    clock.advance(0.1)
+    due = [breaker.probe(), breaker.probe()]
+    failed = breaker.probed(answered=False)
+    again = breaker.probe()
+    clock.advance(0.2)
+    later = [breaker.probe(), breaker.probe()]
+
+    assert (False, [True, False], False, False, [True, False]) == (early, due, failed, again, later)
+    assert breaker.probed(answered=True)
+    assert not breaker.open
+    assert not breaker.probe()
+
+
+@given(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=40))
+def test_probes_back_off_within_bounds(chances):
+    """Intervals grow, are spread by chance, and never exceed the longest."""
+    clock = FakeClock(0.0)
+    draw = itertools.cycle(chances)
+    breaker = Breaker(failures=1, timer=clock, chance=lambda: next(draw))
+    breaker.failed()
+    for _ in chances:
+        clock.advance(LONGEST_DELAY)
+        assert breaker.probe()
+        breaker.probed(answered=False)
+
+
+def test_of_many_threads_one_probes():
+    """However many callers come at once."""
+    breaker = Breaker(failures=1, first=0.0, longest=0.0)
+    breaker.failed()
+    started = threading.Barrier(8)
+    probing = []
+
+    def caller():
+        started.wait(10)
+        if breaker.probe():
+            probing.append(1)
+
+    threads = [threading.Thread(target=caller) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert [1] == probing
+
+
+def test_what_happens_again_and_again_is_one_line_and_a_count(caplog):
+    """The first at once, then one line a minute for each kind."""
+    clock = FakeClock(0.0)
+    journal = Journal(clock)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(1_000):
+            journal.warn("kind", "It failed: %s", "x")
+        journal.warn("other", "Another.")
+        clock.advance(INTERVAL)
+        journal.warn("kind", "It failed: %s", "x")
+
+    assert [
+        "It failed: x",
+        "Another.",
+        "It failed: x (999 more like this since the last line.)",
+    ] == [record.getMessage() for record in caplog.records]
+
+
+def test_nobody_joins_a_question_that_was_sent():
+    """Who comes joins the next one, of which the first of them is to send it."""
+    desk = Desk()
+    first, sends_first = desk.join("key")
+    second, sends_second = desk.join("key")
+    third, sends_third = desk.join("key")
+
+    assert (True, True, False) == (sends_first, sends_second, sends_third)
+    assert first is not second is third
+    assert first is second.after
+    desk.done(first)
+    assert first.landed
+    desk.sending(second)
+    fourth, sends_fourth = desk.join("key")
+    assert sends_fourth
+    assert second is fourth.after
+    desk.done(second)
+    desk.done(fourth)
+    assert 0 == len(desk)
+
+
+class _Store:
+    name = "store"
+    _gives_back_at_once = False
+
+    def __init__(self, failures):
+        self.failures = failures
+        self.batches = []
+        self.gate = threading.Event()
+
+    def _settle_many(self, settlings, within):
+        self.batches.append(sorted(settlings))
+        self.gate.wait(10)
+        if self.failures:
+            self.failures -= 1
+            raise CacheConnectionError("away")
+        return dict.fromkeys(settlings, True)
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_leases_go_back_in_batches_until_they_are_taken(failures):
+    """What the store does not take is tried again."""
+    store = _Store(failures)
+    returns = Returns(store, Journal())
+    for number in range(100):
+        returns.add(f"key {number:03}", bytes(16))
+    store.gate.set()
+
+    assert returns.drain(10)
+    assert 0 == len(returns)
+    assert {f"key {number:03}" for number in range(100)} <= set(itertools.chain(*store.batches))
+    assert 100 > len(store.batches)
+
+
+def test_leases_that_are_never_taken_are_left_after_a_while():
+    """`lock_timeout` bounds what they cost; nothing is tried for ever."""
+    store = _Store(10_000)
+    store.gate.set()
+    returns = Returns(store, Journal(), patience=0.05)
+    returns.add("key", bytes(16))
+
+    assert returns.drain(10)
+
+
+def test_a_failure_is_remembered_for_a_while_as_it_was():
+    """Nothing is added to its traceback by those who get it later."""
+    clock = FakeClock(0.0)
+    failures = RecentFailures(clock)
+    error = LookupError("no")
+    failures.note("key", error, 5.0)
+    failures.note("none", error, 0.0)
+
+    assert [error, None] == [failures.recent("key"), failures.recent("none")]
+    clock.advance(5)
+    assert failures.recent("key") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "heavy"),
+    [
+        (1, False),
+        (None, False),
+        ("x" * 100, False),
+        ({"a": [1, 2], "b": ("c",)}, False),
+        (b"x" * 1_000_000, True),
+        ([0] * 100_000, True),
+        ([[0] * 1_000] * 100, True),
+        ({"a": {"b": "x" * 1_000_000}}, True),
+        ([[]] * 1_000, True),
+    ],
+)
+def test_values_that_take_long_are_told_from_those_that_do_not(value, heavy):
+    """By a look that costs less than encoding would."""
+    assert heavy is is_heavy(value)
