@@ -3,6 +3,7 @@
 import asyncio
 import datetime as dt
 import enum
+import functools
 import inspect
 from dataclasses import dataclass
 from decimal import Decimal
@@ -456,3 +457,40 @@ def test_options_of_the_backend_hold_for_the_function(shelf, shelf_config):
     got.append(function())
 
     assert [0, 0, 0, 1] == got
+
+
+def test_a_coroutine_method_is_a_coroutine_function(backend):
+    """Inspect and asyncio see what it is: of the class, bound to an object, and as a function."""
+
+    class Shop:
+        cache_key = "shop"
+
+        @cached(backend=backend)
+        async def price(self, item: str) -> int:
+            return len(item)
+
+        @cached(backend=backend)
+        def name(self, item: str) -> str:
+            return item
+
+    for price in (Shop.price, Shop().price, functools.partial(Shop().price, "tea")):
+        assert inspect.iscoroutinefunction(price)
+    for name in (Shop.name, Shop().name):
+        assert not inspect.iscoroutinefunction(name)
+    assert ["item"] == list(inspect.signature(Shop().price).parameters)
+    assert ["self", "item"] == list(inspect.signature(Shop.price).parameters)
+    assert 3 == asyncio.run(Shop().price("tea"))
+
+
+def test_generator_functions_are_refused_where_they_are_decorated(backend):
+    """Their results can be read only once."""
+
+    def numbers():
+        yield 1
+
+    async def later():
+        yield 1
+
+    for function in (numbers, later):
+        with pytest.raises(CacheConfigurationError, match="returns a list, and iterate over that"):
+            cached(backend=backend)(function)

@@ -85,6 +85,7 @@ def cached(
         if isinstance(function, (classmethod, staticmethod)) or not callable(function):
             message = "@cached goes below @classmethod and @staticmethod, next to the function."
             raise CacheConfigurationError(message)
+        _refuse_generators(function)
         site = CallSite(backend, said, kind=type, counting=statistics)
         keying = keying_of(function, key)
         kind = _AsyncParts if inspect.iscoroutinefunction(function) else _Parts
@@ -92,6 +93,16 @@ def cached(
         return CachedMethod(parts) if _is_method(function) else parts.wrapper
 
     return decorate if function is None else decorate(function)
+
+
+def _refuse_generators(function: Callable[..., Any]) -> None:
+    """Raise for a function whose calls return generators, which can be read only once."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        message = (
+            f"{name_of(function)} is a generator function: what it returns can be read only once, "
+            "so it cannot be cached. Cache a function that returns a list, and iterate over that."
+        )
+        raise CacheConfigurationError(message)
 
 
 def _is_method(function: Callable[..., Any]) -> bool:
@@ -200,6 +211,9 @@ class CachedMethod:
     def __init__(self, parts: _Parts) -> None:
         self._wrapper = parts.wrapper
         functools.update_wrapper(self, parts.function)
+        # With what functions have, inspect and asyncio see a coroutine function where it is one.
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            setattr(self, name, getattr(parts.wrapper, name))
         for name in ATTRIBUTES:
             setattr(self, name, getattr(parts, name))
 
