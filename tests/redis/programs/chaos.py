@@ -1,5 +1,7 @@
 """One process of the chaos run: tasks and threads that call, cancel, invalidate, and watch."""
 
+# ruff: noqa: D103, T201
+
 import asyncio
 import json
 import random

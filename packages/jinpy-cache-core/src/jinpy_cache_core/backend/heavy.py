@@ -50,12 +50,11 @@ def _holds_much(container: Collection[Any]) -> bool:
         inner: Any = one
         if isinstance(one, dict):
             inner = inner.values()
-        for item in cast("Collection[Any]", inner):
-            kind: type[Any] = type(item)
-            if kind is str or kind is bytes:
+        for item in cast("Collection[object]", inner):
+            if isinstance(item, (str, bytes)):
                 size += len(item)
                 if size > HEAVY_BYTES:
                     return True
-            elif kind in _CONTAINERS:
-                todo.append(item)
+            elif isinstance(item, _CONTAINERS):
+                todo.append(cast("Collection[Any]", item))
     return True

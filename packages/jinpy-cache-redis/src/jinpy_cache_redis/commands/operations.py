@@ -279,7 +279,7 @@ class Commands:
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if len(keys) > BATCH:
-            values = {}
+            values: dict[str, Any] = {}
             for at in range(0, len(keys), BATCH):
                 values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
             return values
