@@ -162,13 +162,13 @@ class FileCacheBackend(BaseBackend):
         self._opened()
         environment = self._environment
         opened = environment.current()
-        environment.lock.acquire(self._config.lock_timeout)
-        try:
+
+        def examine() -> CheckReport:
             with opened.begin() as txn:
                 report = Examination(environment.path, self._index.files).report(txn)
             return attrs.evolve(report, held_by=tuple(foreign(holders(opened))))
-        finally:
-            environment.lock.release()
+
+        return environment.lock.within(self._config.lock_timeout, examine)
 
     def sweep(self) -> int:
         """Remove every expired entry of this cache and every file that a dead writer left behind.

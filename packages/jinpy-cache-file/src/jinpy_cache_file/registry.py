@@ -5,7 +5,6 @@ carried across a fork: they are closed before, and both sides open them anew.
 """
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -13,11 +12,13 @@ from typing import Final
 from jinpy_cache_core import CacheBackendError
 from jinpy_cache_file import directory as directories
 from jinpy_cache_file.environment import Environment
+from jinpy_cache_file.interrupts import Mutex
 
 _SMALLEST_MAP: Final = 1 << 20
 
 _registry: dict[str, Environment] = {}
-_registry_lock = threading.RLock()
+_registry_lock = Mutex("opening or closing a file cache")
+_forking = False
 
 
 def acquire(
@@ -73,18 +74,22 @@ def _each(action: Callable[[Environment], None]) -> None:
 
 
 def _before_fork() -> None:
-    _registry_lock.acquire()
+    global _forking  # noqa: PLW0603 - there is one of each in a process
+    _forking = _registry_lock.acquire()
     _each(Environment.before_fork)
 
 
 def _after_fork_in_parent() -> None:
+    global _forking  # noqa: PLW0603
     _each(Environment.after_fork_in_parent)
-    _registry_lock.release()
+    if _forking:
+        _forking = False
+        _registry_lock.release()
 
 
 def _after_fork_in_child() -> None:
     global _registry_lock  # noqa: PLW0603 - the parent's threads are gone, and their lock with them
-    _registry_lock = threading.RLock()
+    _registry_lock = Mutex("opening or closing a file cache")
     _each(Environment.after_fork_in_child)
 
 
