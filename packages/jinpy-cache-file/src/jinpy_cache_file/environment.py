@@ -95,6 +95,11 @@ class Environment:
             self.shut()
             raise
 
+    @property
+    def gate(self) -> WriteLock:
+        """What goes with the lock inside this process."""
+        return self.lock
+
     def current(self) -> lmdb.Environment:
         """The open environment, opened if it is not.
 

@@ -123,6 +123,13 @@ class WriteLock:
         )
         return CacheBackendError(message)
 
+    def locked(self) -> bool:
+        """Whether some thread of this process has the lock."""
+        if self.is_mine() or not self.gate.acquire(False):
+            return True
+        self.gate.release()
+        return False
+
     def acquire(self, timeout: float) -> None:
         """Take the lock, waiting at most `timeout` seconds; see this module on how to call it.
 
