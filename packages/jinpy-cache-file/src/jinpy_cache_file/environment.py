@@ -65,6 +65,7 @@ class Environment:
         lock: What a writer takes first. Nothing is closed around a write transaction of another
             thread: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
+        users: The leases that `jinpy_cache_file.registry` has given out.
         set_aside: How many damaged stores were put aside.
         map_size: Bytes that the map may have now.
         wanted_map: Bytes that its users asked for; it is larger only while a reader is stuck.
@@ -77,7 +78,7 @@ class Environment:
         self.lmdb: lmdb.Environment | None = None
         self.readonly: OSError | None = None
         self.set_aside = 0
-        self.users = 0
+        self.users: set[object] = set()
         self.map_size = self.wanted_map = map_size
         self.durable = durable
         self._shared = shared
@@ -220,7 +221,6 @@ class Environment:
 
     def demand(self, *, map_size: int, durable: bool) -> None:
         """Serve one more user: the larger map and the stricter durability win."""
-        self.users += 1
         if map_size > self.map_size or (durable and not self.durable):
             with self._mutex:
                 self.wanted_map = max(map_size, self.wanted_map)
@@ -303,9 +303,7 @@ class Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""
         try:
             return self.lock.within(min(self._patience, 1.0), self._examined_and_opened)
-        except (CacheTimeoutError, LockClosedError) as error:
-            if isinstance(error.__context__, lmdb.Error):
-                raise
+        except (CacheTimeoutError, LockClosedError):
             return self._examined_and_opened(alone=False)
 
     def _examined_and_opened(self, *, alone: bool = True) -> lmdb.Environment:
@@ -347,13 +345,13 @@ class Environment:
                 self._settle_in(opened, data)
             _check_format(opened, self.path)
             data.chmod(directories.FILE_MODE)
+            self._identity = self._look()
+            if alone:
+                self.lock.note(_boot())
+                self.keep_reserve()
         except BaseException:
             opened.close()
             raise
-        self._identity = self._look()
-        if alone:
-            self.lock.note(_boot())
-            self.keep_reserve()
         return opened
 
     def _problem(self, data: Path) -> str | None:
