@@ -168,7 +168,8 @@ class Transactions:
                     or not self._looked <= now < self._look_again
                 ):
                     raise _Unready
-                # Leaving it commits, or aborts after an exception, in one step.
+                # Leaving it aborts, in one step, what an exception has kept from its commit. That
+                # is refused if a handler has closed the environment under it, by a fork.
                 with opened.begin(None, None, True) as txn:
                     if rewrite is not None:
                         _key, tree_key, operand, seconds = args
@@ -176,6 +177,7 @@ class Transactions:
                         done = stored and rewrite(tree_key, stored, now, operand, seconds)
                         if done:
                             txn.put(tree_key, done[0])
+                            txn.commit()
                             return done[1]
                     writing = WriteContext(txn, now)
                     result = self._worked(writing, work, args)
@@ -189,12 +191,14 @@ class Transactions:
             raise
 
     def _worked(self, writing: WriteContext, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-        """Work in a transaction that has begun; what is to be committed is in it then."""
+        """Work in a transaction that has begun, and end it."""
         result = work(writing, *args)
-        if not writing.written:
+        if writing.written:
+            if writing.ledger is not None:
+                writing.txn.put(self.space.ledger, writing.ledger.pack())
+            writing.txn.commit()
+        else:
             writing.txn.abort()
-        elif writing.ledger is not None:
-            writing.txn.put(self.space.ledger, writing.ledger.pack())
         return result
 
     def _settled(self, writing: WriteContext) -> None:
