@@ -106,14 +106,14 @@ class FileCacheBackend(BaseBackend):
         settings = self._config
         self._directory = Path.cwd() / settings.directory
         durable = settings.durability == "disk"
-        environment = registry.acquire(
+        self._lease = registry.acquire(
             self._directory,
             map_size=settings.max_bytes,
             durable=durable,
             shared=settings.allow_shared_directory,
             patience=settings.lock_timeout,
         )
-        self._environment = environment
+        self._environment = environment = self._lease.environment
         self._index = Index(
             Space(settings.namespace or settings.name),
             Bounds(settings.max_entries, settings.max_bytes),
@@ -130,6 +130,7 @@ class FileCacheBackend(BaseBackend):
         self._counts_signed = bool(self._codec.secrets)
         # A serializer of the user's own may take its time: it never runs in the event loop.
         self._swift = isinstance(settings.serializer, str)
+        self._lease.owner = f"<{type(self).__name__} {self.name!r}>"
 
     # -- What a user of files may ask besides ----------------------------------------------------
 
@@ -162,13 +163,13 @@ class FileCacheBackend(BaseBackend):
         self._opened()
         environment = self._environment
         opened = environment.current()
-        environment.lock.acquire(self._config.lock_timeout)
-        try:
+
+        def examine() -> CheckReport:
             with opened.begin() as txn:
                 report = Examination(environment.path, self._index.files).report(txn)
             return attrs.evolve(report, held_by=tuple(foreign(holders(opened))))
-        finally:
-            environment.lock.release()
+
+        return environment.lock.within(self._config.lock_timeout, examine)
 
     def sweep(self) -> int:
         """Remove every expired entry of this cache and every file that a dead writer left behind.
@@ -229,7 +230,7 @@ class FileCacheBackend(BaseBackend):
 
     def _release(self) -> None:
         self._group.close()
-        registry.release(self._environment)
+        self._lease.release()
 
     def _mapped(self, error: Exception) -> CacheException:
         code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)

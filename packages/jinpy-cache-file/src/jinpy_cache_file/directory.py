@@ -8,6 +8,7 @@ at a name that this package owns.
 import contextlib
 import os
 import stat
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -106,11 +107,8 @@ def is_regular(path: Path | str) -> bool:
         return False
 
 
-def open_own(path: Path | str) -> int:
+def open_own(path: Path | str) -> FileIO:
     """Open a file of ours for reading and writing, made private if it is missing.
-
-    Returns:
-        A descriptor of a regular file.
 
     Raises:
         OSError: There is a link, a FIFO or anything else at its name, or it cannot be opened.
@@ -120,36 +118,39 @@ def open_own(path: Path | str) -> int:
     return open_regular(path, os.O_RDWR)
 
 
-def create_own(path: Path | str) -> int:
+def create_own(path: Path | str) -> FileIO:
     """Make a file that only its owner can read, for reading and writing.
 
     Raises:
         FileExistsError: There is something at that name, be it a dangling link.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, FILE_MODE)
-    try:
-        os.fchmod(descriptor, FILE_MODE)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    file = _opened(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    os.fchmod(file.fileno(), FILE_MODE)
+    return file
 
 
-def open_regular(path: Path | str, flags: int) -> int:
+def open_regular(path: Path | str, flags: int) -> FileIO:
     """Open a file that must be a regular one; never follows a link, never waits for a FIFO.
 
     Raises:
         OSError: It is something else, or cannot be opened.
     """
-    descriptor = os.open(path, flags | _NO_FOLLOW)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            message = "not a regular file"
-            raise OSError(0, message, str(path))
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    if flags == os.O_RDONLY and stat.S_ISDIR(os.lstat(path).st_mode):
+        raise OSError(0, "not a regular file", str(path))
+    file = _opened(path, flags)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(0, "not a regular file", str(path))
+    return file
+
+
+def _opened(path: Path | str, flags: int, mode: int = 0) -> FileIO:
+    """Open a file in one step of the interpreter.
+
+    A descriptor that is a number would be lost to an exception that a signal handler raises after
+    the call. Here C hands it over to an object that closes it.
+    """
+    return next(map(FileIO, map(os.open, (path,), (flags | _NO_FOLLOW,), (mode,))))
 
 
 def remove(path: Path | str) -> None:

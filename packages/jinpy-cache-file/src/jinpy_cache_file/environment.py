@@ -11,7 +11,6 @@ import contextlib
 import errno
 import logging
 import os
-import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -20,10 +19,11 @@ import lmdb
 
 from jinpy_cache_core import CacheBackendError, CacheConfigurationError, CacheTimeoutError
 from jinpy_cache_file import directory as directories
+from jinpy_cache_file.interrupts import Mutex
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.readers import Reader, foreign
-from jinpy_cache_file.write_lock import WriteLock
+from jinpy_cache_file.write_lock import LockClosedError, WriteLock
 
 DATA_NAME: Final = "data.mdb"
 LOCK_NAME: Final = "lock.mdb"
@@ -62,10 +62,10 @@ class Environment:
 
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
-        lock: What a writer takes first.
-        gate: What goes with the lock inside this process, so that nothing is closed around a write
-            transaction: LMDB's binding would wait for ever.
+        lock: What a writer takes first. Nothing is closed around a write transaction of another
+            thread: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
+        users: The leases that `jinpy_cache_file.registry` has given out.
         set_aside: How many damaged stores were put aside.
         map_size: Bytes that the map may have now.
         wanted_map: Bytes that its users asked for; it is larger only while a reader is stuck.
@@ -78,7 +78,7 @@ class Environment:
         self.lmdb: lmdb.Environment | None = None
         self.readonly: OSError | None = None
         self.set_aside = 0
-        self.users = 0
+        self.users: set[object] = set()
         self.map_size = self.wanted_map = map_size
         self.durable = durable
         self._shared = shared
@@ -86,14 +86,20 @@ class Environment:
         self._identity: tuple[object, ...] = ()
         self._shut = False
         self._named: set[int] = set()
-        self.gate = threading.Lock()
-        self._mutex = threading.RLock()
-        self.lock: WriteLock = self._opened_lock()
+        self._mutex = Mutex(f"opening or closing the store in {str(path)!r}")
+        self._forking = False
+        self.lock = WriteLock(path)
         try:
+            self._open_lock()
             self.current()
         except BaseException:
-            self.lock.close()
+            self.shut()
             raise
+
+    @property
+    def gate(self) -> WriteLock:
+        """What goes with the lock inside this process."""
+        return self.lock
 
     def current(self) -> lmdb.Environment:
         """The open environment, opened if it is not.
@@ -103,6 +109,8 @@ class Environment:
         """
         opened = self.lmdb
         if opened is None:
+            if self._mutex.is_mine():
+                raise _busy(self.path)
             with self._mutex:
                 opened = self.lmdb
                 if opened is None:
@@ -119,7 +127,8 @@ class Environment:
             if self.lmdb is stale:
                 self._close()
                 if not self.lock_is_current():
-                    self._renew_lock()
+                    directories.prepare(self.path, shared=self._shared)
+                    self._open_lock()
 
     def lock_is_current(self) -> bool:
         """Whether the lock file is still the one that other processes would open."""
@@ -144,12 +153,8 @@ class Environment:
                 return
             replaced = self.replaced()
             self._close()
-            self.lock.acquire(self._patience)
-            try:
-                if not replaced:
-                    self._put_aside(reason)
-            finally:
-                self.lock.release()
+            if not replaced:
+                self.lock.within(self._patience, self._put_aside, reason)
 
     def adopt_map(self, resized: lmdb.Environment) -> None:
         """Follow a map that another process has grown."""
@@ -206,19 +211,16 @@ class Environment:
         with contextlib.suppress(OSError):
             room = os.statvfs(self.path)
             size = min(_RESERVE_BYTES, room.f_bavail * room.f_frsize // 4 // 4096 * 4096)
-            descriptor = directories.create_own(path)
-            try:
-                os.posix_fallocate(descriptor, 0, size)
-            except OSError:
-                directories.remove(path)
-            finally:
-                os.close(descriptor)
+            with directories.create_own(path) as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                except OSError:
+                    directories.remove(path)
 
     # -- Sharing, under the registry's lock ------------------------------------------------------
 
     def demand(self, *, map_size: int, durable: bool) -> None:
         """Serve one more user: the larger map and the stricter durability win."""
-        self.users += 1
         if map_size > self.map_size or (durable and not self.durable):
             with self._mutex:
                 self.wanted_map = max(map_size, self.wanted_map)
@@ -235,47 +237,49 @@ class Environment:
 
     def before_fork(self) -> None:
         """Close what must not be inherited, with nobody opening it meanwhile."""
-        self._mutex.acquire()
-        self._close()
+        self._forking = not self._mutex.is_mine() and self._mutex.acquire()
+        if self._forking:
+            self._close()
 
     def after_fork_in_parent(self) -> None:
         """Let others open it again."""
-        self._mutex.release()
+        if self._forking:
+            self._forking = False
+            self._mutex.release()
 
     def after_fork_in_child(self) -> None:
-        """Forget the parent's locks."""
-        self._mutex = threading.RLock()
-        self.gate = threading.Lock()
-        inherited = self.lock
-        try:
-            self.lock = self._opened_lock()
-        except OSError:
-            self.lock = WriteLock.unopened(inherited.path, self.gate)
-        inherited.forget()
+        """Forget the parent's locks; what it could not close in time is not ours either."""
+        self._mutex = Mutex(f"opening or closing the store in {str(self.path)!r}")
+        self._forking = False
+        self.lmdb = None
+        self.lock.forget()
+        with contextlib.suppress(OSError):
+            self._open_lock()
 
     # -- Opening and closing, under the mutex ----------------------------------------------------
 
-    def _opened_lock(self) -> WriteLock:
+    def _open_lock(self) -> None:
+        """Open the lock's file; where that is not possible, nothing can be written."""
         try:
-            return WriteLock(self.path, self.gate)
+            self.lock.open()
         except OSError as error:
             if error.errno not in _UNREACHABLE:
                 raise
             try:
-                return WriteLock(self.path, self.gate, readonly=True)
+                self.lock.open(readonly=True)
             except OSError:
-                return WriteLock.unopened(self.path, self.gate)
-
-    def _renew_lock(self) -> None:
-        directories.prepare(self.path, shared=self._shared)
-        stale, self.lock = self.lock, self._opened_lock()
-        stale.close()
+                self.lock.close()
 
     def _close(self) -> None:
-        with self.gate:
-            opened, self.lmdb = self.lmdb, None
-            if opened is not None:
-                opened.close()
+        # A thread that does not leave its transaction in time closes the environment by letting
+        # go of it.
+        if not self.lock.with_nobody_writing(self._close_now):
+            self.lmdb = None
+
+    def _close_now(self) -> None:
+        opened, self.lmdb = self.lmdb, None
+        if opened is not None:
+            opened.close()
 
     def _open(self) -> lmdb.Environment:
         if self._shut:
@@ -283,14 +287,9 @@ class Environment:
             raise lmdb.Error(message)
         directories.prepare(self.path, shared=self._shared)
         if not self.lock_is_current():
-            self._renew_lock()
+            self._open_lock()
         try:
-            locked = self._locked()
-            try:
-                opened = self._examined_and_opened(alone=locked)
-            finally:
-                if locked:
-                    self.lock.release()
+            opened = self._opened()
         except lmdb.Error as error:
             message = f"The store in {str(self.path)!r} cannot be opened: {error}"
             raise CacheBackendError(message, errno=_positive(error.code)) from error
@@ -300,15 +299,14 @@ class Environment:
         self.lmdb = opened
         return opened
 
-    def _locked(self) -> bool:
-        """Take the lock if it can be had; a stopped writer must not keep readers out."""
+    def _opened(self) -> lmdb.Environment:
+        """Open it under the lock, or without; a stopped writer must not keep readers out."""
         try:
-            self.lock.acquire(min(self._patience, 1.0))
-        except CacheTimeoutError:
-            return False
-        return True
+            return self.lock.within(min(self._patience, 1.0), self._examined_and_opened)
+        except (CacheTimeoutError, LockClosedError):
+            return self._examined_and_opened(alone=False)
 
-    def _examined_and_opened(self, *, alone: bool) -> lmdb.Environment:
+    def _examined_and_opened(self, *, alone: bool = True) -> lmdb.Environment:
         data = self.path / DATA_NAME
         self.readonly = None
         problem = self._problem(data)
@@ -347,13 +345,13 @@ class Environment:
                 self._settle_in(opened, data)
             _check_format(opened, self.path)
             data.chmod(directories.FILE_MODE)
+            self._identity = self._look()
+            if alone:
+                self.lock.note(_boot())
+                self.keep_reserve()
         except BaseException:
             opened.close()
             raise
-        self._identity = self._look()
-        if alone:
-            self.lock.note(_boot())
-            self.keep_reserve()
         return opened
 
     def _problem(self, data: Path) -> str | None:
@@ -374,25 +372,20 @@ class Environment:
                 problem = problem_of(data, thorough=True)
                 if problem is not None:
                     raise lmdb.CorruptedError(problem)
-            descriptor = directories.open_own(data)
-            try:
-                pad(descriptor)
-            finally:
-                os.close(descriptor)
+            with directories.open_own(data) as file:
+                pad(file.fileno())
 
     def _make_files(self, data: Path) -> None:
-        os.close(directories.open_own(data))
+        directories.open_own(data).close()
         lock = self.path / LOCK_NAME
         # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
         with contextlib.suppress(FileExistsError):
-            descriptor = directories.create_own(lock)
-            try:
-                os.posix_fallocate(descriptor, 0, _LOCK_BYTES)
-            except OSError:
-                directories.remove(lock)
-                raise
-            finally:
-                os.close(descriptor)
+            with directories.create_own(lock) as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
+                except OSError:
+                    directories.remove(lock)
+                    raise
         if not directories.is_regular(lock):
             raise OSError(errno.ELOOP, "not a regular file", str(lock))
 
@@ -428,6 +421,14 @@ class Environment:
     def _look(self) -> tuple[object, ...]:
         files = (self.path / DATA_NAME, self.path / LOCK_NAME, self.lock.path)
         return tuple(map(_file_identity, files))
+
+
+def _busy(path: Path) -> CacheBackendError:
+    message = (
+        f"This thread is in the middle of opening or closing the store in {str(path)!r}: a signal "
+        "handler, a finaliser or a fork interrupted it there, and must not use the cache."
+    )
+    return CacheBackendError(message)
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

@@ -187,9 +187,9 @@ class Examination:
         for digest, entry in self._files.present():
             if digest and bytes.fromhex(digest) in self._referenced:
                 continue
-            descriptor = abandoned(entry.path)
-            if descriptor is not None:
-                os.close(descriptor)
+            file = abandoned(entry.path)
+            if file is not None:
+                file.close()
                 self._say(f"the file {entry.name} belongs to no entry and to no live writer")
 
     def _modes(self) -> None:

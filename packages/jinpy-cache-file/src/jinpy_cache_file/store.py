@@ -229,10 +229,14 @@ class Store(Transactions):
             self.transact(self.index.store, (key, tree_key, payload, seconds), overwritten)
             return
         self.index.check_size(len(payload))
-        with Published(self.index.files.publish(tree_key, payload)) as published:
+        publication = self.index.files.publish(tree_key, payload)
+        try:
             decide = decisions.storing(payload, seconds)
-            self.writing(self.index.change, key, tree_key, decide, published.file)
-            published.committed = True
+            self.writing(self.index.change, key, tree_key, decide, publication)
+        except BaseException:
+            self.withdraw(publication)
+            raise
+        publication.close()
 
     def store_many(self, payloads: dict[str, bytes], seconds: float) -> None:
         """Store several payloads, a thousand in a transaction."""
@@ -274,7 +278,7 @@ class Store(Transactions):
 
     def sweep(self) -> int:
         """Remove the files of writers that died."""
-        swept = self.index.files.sweep(self._is_referenced)
+        swept = self.index.files.sweep(self.is_referenced)
         self.index.counters.swept += swept
         return swept
 
@@ -282,31 +286,9 @@ class Store(Transactions):
 
     def _drop(self, key: str, tree_key: bytes, record: bytes) -> None:
         """Remove an expired or damaged entry, if that can be done at once."""
-        lock = self.environment.lock
-        if is_foreign(record) or self.environment.readonly is not None or not lock.try_acquire():
+        if is_foreign(record) or self.environment.readonly is not None:
             return
-        lock.release()
-
         try:
-            self.writing(self.index.remove_unsound, key, tree_key, record)
+            self.writing(self.index.remove_unsound, key, tree_key, record, patience=0)
         except (lmdb.Error, OSError, CacheException):
             return  # it reads as a miss all the same
-
-    def _is_referenced(self, digest: bytes) -> bool:
-        return self.reading(lambda txn: txn.get(FILE + digest)) is not None
-
-
-class Published:
-    """A value file around the transaction that commits its reference."""
-
-    __slots__ = ("committed", "file")
-
-    def __init__(self, file: Publication) -> None:
-        self.file = file
-        self.committed = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.file.settle(committed=self.committed)

@@ -20,11 +20,13 @@ from typing import Any, Final, TypeVar
 
 import lmdb
 
-from jinpy_cache_core import CacheBackendError, Clock
+from jinpy_cache_core import CacheBackendError, CacheException, Clock
 from jinpy_cache_file.environment import DAMAGE, MAP_STEP, Environment
 from jinpy_cache_file.index import Index
+from jinpy_cache_file.layout import FILE
 from jinpy_cache_file.ledger import Bounds, Ledger
 from jinpy_cache_file.readers import Reader, holders
+from jinpy_cache_file.value_files import Publication
 from jinpy_cache_file.write_context import WriteContext
 from jinpy_cache_file.write_lock import LockClosedError
 
@@ -82,19 +84,26 @@ class Transactions:
                 self._recover(opened, error, attempt, removes=False)
         raise AssertionError
 
-    def writing(self, work: Callable[..., T], *args: Any, removes: bool = False) -> T:
+    def writing(
+        self,
+        work: Callable[..., T],
+        *args: Any,
+        removes: bool = False,
+        patience: float | None = None,
+    ) -> T:
         """Do something in a write transaction, again if it is cut short.
 
         Args:
             work: Changes the tree through the `WriteContext` that it gets before
             args: its other arguments. What it does not mark as `written` is not committed.
             removes: Whether it may spend the reserve of a full disk.
+            patience: Seconds to wait for the write lock, if not those of the store.
 
         Raises:
             CacheTimeoutError: Another writer kept the lock.
             lmdb.Error: The store cannot be written.
         """
-        return self.transact(work, args, removes=removes)
+        return self.transact(work, args, removes=removes, patience=patience)
 
     def transact(
         self,
@@ -103,6 +112,7 @@ class Transactions:
         rewrite: Rewrite[T] | None = None,
         *,
         removes: bool = False,
+        patience: float | None = None,
     ) -> T:
         """What `writing` does, where a shorter way is tried first.
 
@@ -111,12 +121,13 @@ class Transactions:
             args: are a key, its tree key, an operand and seconds.
             rewrite: Rewrites the record in place, if that is all that there is to do.
             removes: See `writing`.
+            patience: See `writing`.
         """
         environment = self.environment
         for attempt in range(_ATTEMPTS):
             opened = environment.lmdb
             try:
-                return self._once(opened, work, args, rewrite)
+                return self._once(opened, work, args, rewrite, patience)
             except (_Unready, LockClosedError):
                 self._look_around(self._now())
             except lmdb.Error as error:
@@ -130,6 +141,7 @@ class Transactions:
         work: Callable[..., T],
         args: tuple[Any, ...],
         rewrite: Rewrite[T] | None = None,
+        patience: float | None = None,
     ) -> T:
         """Make one attempt, under the lock.
 
@@ -141,58 +153,85 @@ class Transactions:
         """
         environment = self.environment
         lock = environment.lock
+        writing: WriteContext | None = None
         if environment.readonly is not None:
             self._check_writable()
-        lock.acquire(self._patience)
+        if lock.is_mine():
+            raise lock.reentered()
         try:
-            now = self._now()
-            if (
-                opened is None
-                or opened is not environment.lmdb
-                or lock is not environment.lock
-                or not self._looked <= now < self._look_again
-            ):
-                raise _Unready
-            txn = opened.begin(None, None, True)
-            if rewrite is not None:
-                _key, tree_key, operand, seconds = args
-                try:
-                    stored = txn.get(tree_key)
-                    done = stored and rewrite(tree_key, stored, now, operand, seconds)
-                    if done:
-                        txn.put(tree_key, done[0])
-                        txn.commit()
-                        return done[1]
-                except BaseException:
-                    _abort(txn)
-                    raise
-            return self._finish(WriteContext(txn, now), work, args)
-        finally:
-            lock.release()
-
-    def _finish(self, writing: WriteContext, work: Callable[..., T], args: tuple[Any, ...]) -> T:
-        """Work in a transaction that has begun, and end it."""
-        try:
-            result = work(writing, *args)
-            if writing.written:
-                if writing.ledger is not None:
-                    writing.txn.put(self.space.ledger, writing.ledger.pack())
-                writing.txn.commit()
-            else:
-                writing.txn.abort()
+            lock.acquire(self._patience if patience is None else patience)
+            with lock.gate_left, lock.unlocked:
+                now = self._now()
+                if (
+                    opened is None
+                    or opened is not environment.lmdb
+                    or not self._looked <= now < self._look_again
+                ):
+                    raise _Unready
+                # Leaving it aborts, in one step, what an exception has kept from its commit. That
+                # is refused if a handler has closed the environment under it, by a fork.
+                with opened.begin(None, None, True) as txn:
+                    if rewrite is not None:
+                        _key, tree_key, operand, seconds = args
+                        stored = txn.get(tree_key)
+                        done = stored and rewrite(tree_key, stored, now, operand, seconds)
+                        if done:
+                            txn.put(tree_key, done[0])
+                            txn.commit()
+                            return done[1]
+                    writing = WriteContext(txn, now)
+                    result = self._worked(writing, work, args)
+                if writing.published or writing.doomed:
+                    self._settled(writing)
+                return result
         except BaseException:
-            _abort(writing.txn)
-            for publication in writing.published:
-                with contextlib.suppress(OSError):
-                    publication.settle(committed=False)
+            lock.forsake()
+            if writing is not None and writing.published:
+                self._undone(writing)
             raise
+
+    def _worked(self, writing: WriteContext, work: Callable[..., T], args: tuple[Any, ...]) -> T:
+        """Work in a transaction that has begun, and end it."""
+        result = work(writing, *args)
+        if writing.written:
+            if writing.ledger is not None:
+                writing.txn.put(self.space.ledger, writing.ledger.pack())
+            writing.txn.commit()
+        else:
+            writing.txn.abort()
+        return result
+
+    def _settled(self, writing: WriteContext) -> None:
+        """Do with value files what a commit has decided."""
         for publication in writing.published:
-            publication.settle(committed=True)
+            publication.close()
         for reference in writing.doomed:
             # What cannot be removed now, a sweep will find.
             with contextlib.suppress(OSError):
                 self.index.files.remove(reference)
-        return result
+
+    def _undone(self, writing: WriteContext) -> None:
+        """Remove the value files of a transaction that failed."""
+        for publication in writing.published:
+            self.withdraw(publication)
+
+    def withdraw(self, publication: Publication) -> None:
+        """Let go of a value file; remove it unless its reference was committed after all.
+
+        An exception may come between a commit and the knowledge of it. What cannot be found out or
+        removed now, a sweep will find.
+        """
+        try:
+            if not self.is_referenced(publication.reference.digest):
+                publication.remove()
+        except (lmdb.Error, OSError, CacheException):
+            pass
+        finally:
+            publication.close()
+
+    def is_referenced(self, digest: bytes) -> bool:
+        """Whether a committed record refers to a value file."""
+        return self.reading(lambda txn: txn.get(FILE + digest)) is not None
 
     def ledger(self) -> Ledger:
         """What the namespace holds right now; a damaged ledger is counted anew."""
@@ -335,7 +374,3 @@ def _held(path: Path, held_by: list[Reader]) -> CacheBackendError:
 class _Unready(Exception):  # noqa: N818 - a signal, not an error
     """The environment has to be looked after before a transaction can begin."""
 
-
-def _abort(txn: "lmdb.Transaction[bytes]") -> None:
-    with contextlib.suppress(lmdb.Error):
-        txn.abort()

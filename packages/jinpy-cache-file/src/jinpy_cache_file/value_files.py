@@ -13,6 +13,7 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -39,20 +40,20 @@ class Publication:
     Attributes:
         reference: What to commit.
         path: Where it is.
-        descriptor: Open and locked until `settle`.
+        file: Open and locked until `close`; it closes itself when nobody knows it any more.
     """
 
     reference: Reference
     path: str
-    descriptor: int
+    file: FileIO
 
-    def settle(self, *, committed: bool) -> None:
-        """Let go of the file; remove it unless its reference was committed."""
-        try:
-            if not committed:
-                directory.remove(self.path)
-        finally:
-            os.close(self.descriptor)
+    def remove(self) -> None:
+        """Remove a file that was not committed."""
+        directory.remove(self.path)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.file.close()
 
 
 class ValueFiles:
@@ -90,8 +91,10 @@ class ValueFiles:
         path = self._path(reference)
         folder = os.path.dirname(path)  # noqa: PTH120 - strings throughout, for speed
         temporary = f"{folder}/.tmp-{nonce.hex()}"
-        descriptor = self._created(folder, temporary)
+        file = None
         try:
+            file = self._created(folder, temporary)
+            descriptor = file.fileno()
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _write_all(descriptor, payload)
             if self._durable:
@@ -104,9 +107,10 @@ class ValueFiles:
                 directory.remove(temporary)
             with contextlib.suppress(OSError):
                 directory.remove(path)
-            os.close(descriptor)
+            if file is not None:
+                file.close()
             raise
-        return Publication(reference, path, descriptor)
+        return Publication(reference, path, file)
 
     def read(self, tree_key: bytes, reference: Reference) -> bytes | None:
         """Read a payload back.
@@ -118,18 +122,16 @@ class ValueFiles:
             OSError: It is there but cannot be read now.
         """
         try:
-            descriptor = directory.open_regular(self._path(reference), os.O_RDONLY)
+            file = directory.open_regular(self._path(reference), os.O_RDONLY)
         except OSError as error:
             if error.errno in _NOT_A_VALUE:
                 return None
             raise
-        try:
+        with file:
             # The size is known before anything is allocated, so a forged file costs nothing.
-            if os.fstat(descriptor).st_size != reference.size:
+            if os.fstat(file.fileno()).st_size != reference.size:
                 return None
-            payload = _read_all(descriptor, reference.size)
-        finally:
-            os.close(descriptor)
+            payload = _read_all(file.fileno(), reference.size)
         return payload if reference.proves(tree_key, payload) else None
 
     def remove(self, reference: Reference) -> None:
@@ -172,7 +174,7 @@ class ValueFiles:
         name = reference.name
         return f"{self._values}/{name[:2]}/{name}"
 
-    def _created(self, folder: str, temporary: str) -> int:
+    def _created(self, folder: str, temporary: str) -> FileIO:
         try:
             return directory.create_own(temporary)
         except FileNotFoundError:
@@ -181,36 +183,34 @@ class ValueFiles:
             return directory.create_own(temporary)
 
 
-def abandoned(path: str) -> int | None:
+def abandoned(path: str) -> FileIO | None:
     """Open and lock a file whose writer is dead.
 
     Returns:
-        A descriptor to close, or `None` if a live writer holds the file.
+        The file, to be closed, or `None` if a live writer holds it.
 
     Raises:
         OSError: It cannot be opened.
     """
-    descriptor = directory.open_regular(path, os.O_RDONLY)
+    file = directory.open_regular(path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
+        file.close()
         return None
-    return descriptor
+    return file
 
 
 def _removed_if_abandoned(path: str, digest: str, is_referenced: Callable[[bytes], bool]) -> bool:
-    descriptor = abandoned(path)
-    if descriptor is None:
+    file = abandoned(path)
+    if file is None:
         return False
-    try:
+    with file:
         # Its writer may have committed between the listing and the lock.
         if digest and is_referenced(bytes.fromhex(digest)):
             return False
         directory.remove(path)
         return True
-    finally:
-        os.close(descriptor)
 
 
 def _entries(path: str) -> Iterator[os.DirEntry[str]]:

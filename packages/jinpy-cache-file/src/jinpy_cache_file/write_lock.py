@@ -9,25 +9,49 @@ An `flock` has no timeout either: it is tried, and tried again after pauses that
 millisecond. Meanwhile its holder does one transaction after the other on warm caches: measured with
 four processes that do nothing but write, together they write as much as one does alone, and no less
 than with LMDB's mutex alone.
+
+**Interrupts.** Whoever takes the lock does so like this, or with `within`, which does it for him:
+
+    if lock.is_mine():
+        raise lock.reentered()
+    try:
+        lock.acquire(timeout)
+        with lock.gate_left, lock.unlocked:
+            ...
+    except BaseException:
+        lock.forsake()
+        raise
+
+It is left in single steps of the interpreter; what an exception leaves behind before the `with` is
+entered, `forsake` gives back, as the gate knows its owner.
 """
 
 import contextlib
 import os
-import threading
 import time
+from collections.abc import Callable
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+from functools import partial
+from io import FileIO
 from pathlib import Path
-from typing import Final
+from threading import RLock
+from typing import Any, Final, TypeVar
 
-from jinpy_cache_core import CacheTimeoutError
+from jinpy_cache_core import CacheBackendError, CacheTimeoutError
 from jinpy_cache_file.directory import open_own, open_regular
+from jinpy_cache_file.interrupts import OnLeaving, owned
+
+T = TypeVar("T")
 
 LOCK_NAME: Final = "write.lock"
 
 _EXCLUSIVE: Final = LOCK_EX | LOCK_NB
-_LONGEST_NOTE: Final = 64
+_LONGEST_NOTE: Final = 256
 _FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.001
+
+_CLOSING_PATIENCE: Final = 5.0
+"""Seconds that a thread which closes the lock waits for one that writes."""
 
 
 class LockClosedError(Exception):
@@ -37,24 +61,45 @@ class LockClosedError(Exception):
 class WriteLock:
     """Mutual exclusion of writers across threads and processes; not reentrant.
 
+    The threads of this process are excluded by a gate, as an `flock` is held by all of them. Who
+    has the lock has the gate; who waits for another process has not.
+
     Args:
-        directory: Whose `write.lock` it is; the file is made if it is missing, never removed.
-        gate: What excludes the threads of this process: an `flock` is held by all of them. Who has
-            the lock has the gate; who waits for another process has not.
-        readonly: The file can be read only, as nothing will be written.
+        directory: Whose `write.lock` it is.
+
+    Attributes:
+        path: The file.
+        descriptor: The open file, or -1.
+        gate: What excludes the threads of this process.
+        gate_left: Leaving a `with` of it gives the gate back, and
+        unlocked: of this the `flock`.
+        is_mine: Tells whether this very thread has the lock.
     """
 
-    def __init__(self, directory: Path, gate: threading.Lock, *, readonly: bool = False) -> None:
+    def __init__(self, directory: Path) -> None:
         self.path = directory / LOCK_NAME
-        self._gate = gate
-        self.descriptor = open_regular(self.path, os.O_RDONLY) if readonly else open_own(self.path)
+        self.descriptor = -1
+        self._file: FileIO | None = None
+        self._renew_gate()
 
-    @classmethod
-    def unopened(cls, path: Path, gate: threading.Lock) -> "WriteLock":
-        """A lock whose file cannot be opened now: it can be closed, but not acquired."""
-        lock = cls.__new__(cls)
-        lock.path, lock.descriptor, lock._gate = path, -1, gate
-        return lock
+    def _renew_gate(self) -> None:
+        self.gate = RLock()
+        self.is_mine: Callable[[], bool] = owned(self.gate)
+        self.gate_left = OnLeaving(self.gate.release)
+        self.unlocked = OnLeaving(bool)
+
+    def open(self, *, readonly: bool = False) -> None:
+        """Open the file, which is made if it is missing and never removed; close the old one.
+
+        Args:
+            readonly: The file can be read only, as nothing will be written.
+
+        Raises:
+            OSError: It cannot be opened.
+        """
+        file = open_regular(self.path, os.O_RDONLY) if readonly else open_own(self.path)
+        if not self.with_nobody_writing(partial(self._adopt, file)):
+            raise kept_too_long(self.path, _CLOSING_PATIENCE)
 
     def noted(self) -> bytes:
         """What the last `note` wrote."""
@@ -69,60 +114,100 @@ class WriteLock:
             os.pwrite(self.descriptor, text, 0)
             os.ftruncate(self.descriptor, len(text))
 
+    def reentered(self) -> CacheBackendError:
+        """The error of a handler or finaliser that has interrupted its own thread's write."""
+        message = (
+            f"This thread is in the middle of a write to {str(self.path.parent)!r}: a signal "
+            "handler or a finaliser has interrupted it there, and must not write. Nothing was "
+            "written; reads work. Let the handler set a flag, and write afterwards."
+        )
+        return CacheBackendError(message)
+
+    def locked(self) -> bool:
+        """Whether some thread of this process has the lock."""
+        if self.is_mine() or not self.gate.acquire(False):
+            return True
+        self.gate.release()
+        return False
+
     def acquire(self, timeout: float) -> None:
-        """Take the lock, waiting at most `timeout` seconds.
+        """Take the lock, waiting at most `timeout` seconds; see this module on how to call it.
 
         Raises:
             CacheTimeoutError: Somebody else kept it all the time.
             LockClosedError: It was closed, or its file cannot be opened.
         """
-        if self._gate.acquire(False):
+        if self.gate.acquire(False):
             try:
                 flock(self.descriptor, _EXCLUSIVE)
-            except BaseException as error:  # noqa: BLE001 - raised again, unless it is held
+            except (OSError, ValueError) as error:
                 self._give_way(error)
             else:
                 return
         self._wait(timeout)
 
-    def try_acquire(self) -> bool:
-        """Take the lock if nobody has it.
+    def forsake(self) -> None:
+        """Give back what an exception has left behind, if it has."""
+        if self.is_mine():
+            with self.gate_left, contextlib.suppress(OSError, ValueError):
+                flock(self.descriptor, LOCK_UN)
+
+    def within(self, timeout: float, work: Callable[..., T], *args: Any) -> T:
+        """Do something while holding the lock.
 
         Raises:
+            CacheTimeoutError: Somebody else kept it all the time.
             LockClosedError: It was closed, or its file cannot be opened.
+            CacheBackendError: This thread holds it already.
         """
-        return self._gate.acquire(False) and self._acquired()
-
-    def release(self) -> None:
-        """Give the lock back."""
+        if self.is_mine():
+            raise self.reentered()
         try:
-            flock(self.descriptor, LOCK_UN)
-        finally:
-            self._gate.release()
+            self.acquire(timeout)
+            with self.gate_left, self.unlocked:
+                return work(*args)
+        except BaseException:
+            self.forsake()
+            raise
+
+    def with_nobody_writing(
+        self, work: Callable[[], object], patience: float = _CLOSING_PATIENCE
+    ) -> bool:
+        """Do something while no other thread of this process writes.
+
+        Returns:
+            Whether it was done; not if another thread keeps writing for seconds.
+        """
+        entered = self.is_mine()
+        try:
+            if not self.gate.acquire(timeout=patience):
+                return False
+            with self.gate_left:
+                work()
+        except BaseException:
+            if not entered:
+                self.forsake()
+            raise
+        return True
 
     def close(self) -> None:
         """Close the file once no thread of this process has the lock; the lock is no more."""
-        with self._gate:
-            descriptor, self.descriptor = self.descriptor, -1
-            if descriptor >= 0:
-                os.close(descriptor)
+        self.with_nobody_writing(partial(self._adopt, None))
+
+    def _adopt(self, file: FileIO | None) -> None:
+        self.unlocked.close = bool if file is None else partial(flock, file.fileno(), LOCK_UN)
+        self.descriptor = -1 if file is None else file.fileno()
+        previous, self._file = self._file, file
+        if previous is not None:
+            previous.close()
 
     def forget(self) -> None:
         """Close the file in a forked child, where the thread that holds the lock does not exist."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
+        self._adopt(None)
+        self._renew_gate()
 
-    def _acquired(self) -> bool:
-        """Take the `flock` behind the gate if it is free; give the gate back if it is not."""
-        try:
-            flock(self.descriptor, _EXCLUSIVE)
-        except BaseException as error:  # noqa: BLE001 - raised again, unless it is held
-            self._give_way(error)
-            return False
-        return True
-
-    def _give_way(self, error: BaseException) -> None:
-        self._gate.release()
+    def _give_way(self, error: Exception) -> None:
+        self.gate.release()
         if self.descriptor < 0:
             raise LockClosedError from error
         if not isinstance(error, BlockingIOError):
@@ -132,17 +217,28 @@ class WriteLock:
         give_up = time.monotonic() + timeout
         pause = _FIRST_PAUSE
         while (left := give_up - time.monotonic()) > 0:
-            if self._gate.acquire(True, left) and self._acquired():
-                return
+            if self.gate.acquire(True, left):
+                try:
+                    flock(self.descriptor, _EXCLUSIVE)
+                except (OSError, ValueError) as error:
+                    self._give_way(error)
+                else:
+                    return
             time.sleep(min(pause, left))
             pause = min(2 * pause, _LONGEST_PAUSE)
-        raise _held(self.path, timeout)
+        raise kept_too_long(self.path, timeout)
 
 
-def _held(path: Path, timeout: float) -> CacheTimeoutError:
+def kept_too_long(path: Path, timeout: float) -> CacheTimeoutError:
+    """The error of somebody who waited in vain.
+
+    Args:
+        path: Of the lock file.
+        timeout: How long, in seconds.
+    """
     message = (
         f"Another writer kept the lock {str(path)!r} for longer than lock_timeout={timeout:g} "
-        f"seconds{_by_whom(path)}. Reads still work; nothing was written."
+        f"seconds{_by_whom(path) if timeout else ''}. Reads still work; nothing was written."
     )
     return CacheTimeoutError(message)
 
