@@ -94,7 +94,7 @@ class StreamPool:
         return reply
 
     async def _examined(self, link: StreamLink, until: float) -> StreamLink | None:
-        """The idle link, if the server answers on it; else it and the other idle ones are closed."""
+        """The idle link, if the server answers on it; else it and its like are closed."""
         try:
             if link.idle_and_sound():
                 if until - link.used > self._check_after:
@@ -263,6 +263,11 @@ class StreamPool:
         """See `AsyncPool`."""
         while self._closing:
             await self._closing.pop().wait_closed()
+
+    def forsake(self) -> None:
+        """See `AsyncPool`."""
+        for link in list(self._links):
+            link.close()
 
     def abandon(self) -> None:
         """See `AsyncPool`."""

@@ -81,18 +81,18 @@ class Dialer:
         raise _worst(errors)
 
     async def open_async(
-        self, node: Node, timeout: float, protocol: Callable[[socket.socket], P]
+        self, node: Node, seconds: float, protocol: Callable[[socket.socket], P]
     ) -> P:
         """Same as `open`, asynchronously.
 
         Args:
             node: The server.
-            timeout: Seconds for all of it.
+            seconds: For all of it.
             protocol: Makes what the transport feeds from the first byte on.
         """
         try:
-            async with asyncio.timeout(timeout):
-                return await self._open_async(self._target(node), monotonic() + timeout, protocol)
+            async with asyncio.timeout(seconds):
+                return await self._open_async(self._target(node), monotonic() + seconds, protocol)
         except Exception as error:
             raise self._failed(node, error) from error
 
@@ -108,8 +108,11 @@ class Dialer:
         secured: dict[str, Any] = {}
         if self.context is not None and target.port:
             secured = {"ssl": self.context, "server_hostname": target.host}
-        # From here on the socket is the transport's, which asyncio closes if this is cut short.
-        _, made = await loop.create_connection(lambda: protocol(sock), sock=sock, **secured)
+        try:
+            _, made = await loop.create_connection(lambda: protocol(sock), sock=sock, **secured)
+        except BaseException:
+            sock.close()  # asyncio has let go of it, and would close it only on its next turn
+            raise
         return made
 
     async def _connected_async(

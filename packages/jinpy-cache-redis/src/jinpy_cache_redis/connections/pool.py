@@ -1,9 +1,9 @@
 """A bounded pool of synchronous links to one server.
 
 Taking an idle link and giving it back are single operations on a deque, atomic without a lock. The
-lock is for what is rare: opening a link, waiting for one, losing one. A waiter hangs up its bell
-before it looks for an idle link, and who gives one back looks for bells after it has done so; one of
-the two therefore sees the other.
+lock is for what is rare: opening a link, losing one. A waiter hangs up its bell before it looks for
+an idle link, and who gives one back looks for bells after it has done so; one of the two therefore
+sees the other.
 
 A handler of a signal may raise between any two steps. So nothing is counted up and down: the links
 and the permissions to open one are counted by looking at which of them are alive, and one that an
@@ -117,7 +117,7 @@ class LinkPool:
         return reply
 
     def _examined(self, link: SocketLink, until: float) -> SocketLink | None:
-        """The idle link, if the server answers on it; else it and the other idle ones are closed."""
+        """The idle link, if the server answers on it; else it and its like are closed."""
         with contextlib.suppress(Failure):
             if link.idle_and_sound():
                 if until - link.used > self._check_after:
@@ -242,6 +242,11 @@ class LinkPool:
         while self._bells:
             with contextlib.suppress(IndexError):
                 self._bells.popleft().release()
+
+    def forsake(self) -> None:
+        """See `Pool`."""
+        for link in list(self._links):
+            link.close()
 
     def abandon(self) -> None:
         """See `Pool`."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import attrs
 
-from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.protocol.failures import Failure, Refused, ServerError
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
@@ -74,7 +74,11 @@ class Topology(Protocol):
         raise NotImplementedError
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
-        """Take note of a failure; the server that the reply pointed to for this once, if any."""
+        """Take note of a failure; the server that the reply pointed to for this once, if any.
+
+        Raises:
+            Failure: It means something else, for which there is no help.
+        """
         raise NotImplementedError
 
 
@@ -103,7 +107,13 @@ class OneServer:
         yield from ()
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
-        """See `Topology`."""
+        """See `Topology`; a cluster's directions say that the URL should be another."""
+        if isinstance(failure, ServerError) and failure.code in {"MOVED", "ASK"}:
+            message = (
+                f"Redis at {node} is a node of a cluster: write redis+cluster://{node} instead, "
+                "rediss+cluster:// where it speaks TLS."
+            )
+            raise Refused(message, node) from failure
         return None
 
 
