@@ -385,7 +385,8 @@ class RedisCacheBackend(BaseBackend):
         return self._walk("")
 
     def _walk(self, prefix: str) -> Walk:
-        return Walk(self._commands.prefix + prefix.encode(errors="surrogatepass"))
+        literal = self._commands.prefix + prefix.encode(errors="surrogatepass")
+        return Walk(literal, sharded=self._topology.sharded)
 
     def _release(self) -> None:
         with self._first_use:

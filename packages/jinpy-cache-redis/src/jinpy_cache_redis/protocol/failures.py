@@ -140,9 +140,7 @@ class ServerError(Failure):
     def told(self) -> CacheException:
         """The error for the caller."""
         server = "The Redis server" if self.node is None else f"The Redis server {self.node}"
-        message = f"{server} answered: {self.reason}"
-        if hint := way_out(self.reason):
-            message = f"{message.rstrip('.')}. {hint}"
+        message = with_way_out(f"{server} answered: ", self.reason)
         if self.code == "WRONGTYPE":
             message = (
                 "The key holds something that is no value of this cache, such as a list or a hash; "
@@ -191,9 +189,13 @@ WAYS_OUT = {
 """How the server's words begin, and what to do about them."""
 
 
-def way_out(text: str) -> str:
-    """What to do about an error reply; empty when its own words say it, or nobody knows."""
-    return next((hint for head, hint in WAYS_OUT.items() if text.startswith(head)), "")
+def with_way_out(opening: str, text: str) -> str:
+    """The server's words, and what to do about them if that is known."""
+    hint = next((hint for head, hint in WAYS_OUT.items() if text.startswith(head)), "")
+    if not hint:
+        return opening + text
+    stop = "" if text.endswith((".", "?", "!")) else "."
+    return f"{opening}{text}{stop} {hint}"
 
 
 def first_error(replies: list[object], *, tolerant: bool = False) -> ServerError | None:

@@ -18,7 +18,7 @@ from jinpy_cache_redis.protocol.failures import (
     Silent,
     SlowConnect,
     Unreachable,
-    way_out,
+    with_way_out,
 )
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request, pack
@@ -104,8 +104,7 @@ class Handshake:
             text = text.replace(secret, "***")
         if reply.passing:
             return ServerError(text, node)
-        message = f"Redis at {node} refused the connection: {text.rstrip('.')}."
-        return Refused(f"{message} {way_out(reply.reason)}".rstrip(), node)
+        return Refused(with_way_out(f"Redis at {node} refused the connection: ", text), node)
 
     def _foreign(self, failure: Garbled, node: Node) -> Failure:
         said = failure.said

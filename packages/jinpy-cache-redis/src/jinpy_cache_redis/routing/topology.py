@@ -5,7 +5,7 @@ never changed, so no lock is needed; finding it out twice at once does no harm. 
 generator of exchanges, like an operation's plan, so it too is written once for both drivers.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import attrs
@@ -115,6 +115,23 @@ class OneServer:
             )
             raise Refused(message, node) from failure
         return None
+
+
+FIRST_PATIENCE = 0.3
+"""Seconds for each server that is asked about others, until all have been asked once."""
+
+
+def in_two_sweeps(
+    nodes: list[Node], until: float, monotonic: Callable[[], float]
+) -> Iterator[tuple[Node, float]]:
+    """Whom to ask about others, and until when.
+
+    One that hangs costs little the first time round; whoever needs longer gets it the second time.
+    """
+    for node in nodes:
+        yield node, min(until, monotonic() + FIRST_PATIENCE)
+    for node in nodes:
+        yield node, until
 
 
 def decoded(reply: Any) -> str:
