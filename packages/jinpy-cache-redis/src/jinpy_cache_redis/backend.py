@@ -1,6 +1,7 @@
 """`RedisCacheBackend`: the operations of a cache, each a plan run by one of two drivers."""
 
 import threading
+import warnings
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -109,6 +110,15 @@ class RedisCacheBackend(BaseBackend):
         settings = self._config
         state = " closed" if self._closed else ""
         return f"<{type(self).__name__} {self.name!r} {settings.url}{state}>"
+
+    def __del__(self) -> None:
+        # What `__init__` did not come to is not there.
+        if getattr(self, "_closed", True) or getattr(self, "_loops", None) is None:
+            return
+        if isinstance(self._sync, Driver) or self._loops.in_use:
+            message = f"{self!r} was dropped without close(); its connections are closed now."
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+            self._release()
 
     # -- Running plans ----------------------------------------------------------------------------
 

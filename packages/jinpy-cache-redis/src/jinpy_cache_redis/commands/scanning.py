@@ -62,8 +62,8 @@ class View(NamedTuple):
 class Walk:
     """One walk over the keys that begin with a prefix, on every server, page by page.
 
-    In a cluster slots move while we walk. So the primaries are asked what they have before and after
-    each round, and there is another round until no key can have slipped by: see `_complete`.
+    In a cluster slots move while we walk. So the primaries are asked what they have before and
+    after each round, and there is another round until no key can have slipped by: see `_complete`.
 
     Args:
         prefix: The beginning of the storage keys.
@@ -78,6 +78,7 @@ class Walk:
         self._cursor = b"0"
         self._seen: set[bytes] = set()
         self._restarts = 0
+        self._advanced = False
         self.done = False
 
     def page(self) -> Plan[list[bytes]]:
@@ -88,11 +89,13 @@ class Walk:
             keys: list[bytes] = yield from self._next_keys()
         except (CacheConnectionError, CacheTimeoutError):
             self._restarts += 1
-            if self._restarts > MOST_RESTARTS:
+            if not self._advanced or self._restarts > MOST_RESTARTS:
                 raise
+            self._advanced = False
             self._nodes, self._cursor = None, b"0"
             self._views.clear()
             return []
+        self._advanced = True
         fresh = [key for key in dict.fromkeys(keys) if key not in self._seen]
         self._seen.update(fresh)
         return fresh
@@ -110,6 +113,7 @@ class Walk:
         command = pack(b"SCAN", self._cursor, b"MATCH", self._pattern, b"COUNT", PAGE)
         first = self._cursor == b"0"
         request = Request(command, node=nodes[-1], repeatable=first, renewed=True)
+        keys: list[bytes]
         cursor, keys = yield request
         if cursor == b"0" and len(nodes) == 1 and self._sharded:
             yield from self._end_round()

@@ -103,7 +103,7 @@ class Dialer:
         found = _addresses(target)
         if not found:
             answers = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-            found = [(family, address) for family, _, _, _, address in answers]
+            found = [(int(family), address) for family, _, _, _, address in answers]
         sock = await self._connected_async(loop, found, until)
         secured: dict[str, Any] = {}
         if self.context is not None and target.port:

@@ -197,7 +197,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
                 if asked is not None:
                     continue
             await self._follow(self._router.send(healing(request), until, failure, node))
-        raise undecided(node).told()
+        raise undecided(asked).told()
 
     async def _follow(self, route: Route) -> Any:
         """Run a generator of effects to its end."""

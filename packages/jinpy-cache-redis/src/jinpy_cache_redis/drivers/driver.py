@@ -209,7 +209,7 @@ class Driver(PoolRegistry[Pool]):
                 if asked is not None:
                     continue
             self._follow(self._router.send(healing(request), until, failure, node))
-        raise undecided(node).told()
+        raise undecided(asked).told()
 
     def _follow(self, route: Route) -> Any:
         """Run a generator of effects to its end."""

@@ -37,6 +37,11 @@ class LoopDrivers:
         self._tenants: WeakKeyDictionary[asyncio.AbstractEventLoop, _Tenant] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any loop keeps something."""
+        return bool(self._tenants)
+
     def existing(self) -> AsyncDriver | None:
         """The driver of the running loop, if it has one."""
         try:
