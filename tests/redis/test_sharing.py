@@ -277,7 +277,7 @@ def test_closing_while_threads_are_waiting(make, proxy):
     threads = [threading.Thread(target=call) for _ in range(8)]
     for thread in threads:
         thread.start()
-    until(lambda: pool._waiting == len(threads), "every thread waits")
+    until(lambda: len(pool._bells) == len(threads), "every thread waits")
     cache.close()
     for thread in threads:
         thread.join()

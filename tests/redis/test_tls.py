@@ -91,8 +91,8 @@ def test_not_verifying_takes_a_loud_setting(half, serve):
 def test_old_protocols_are_not_spoken():
     """TLS below 1.2 is not offered."""
     from jinpy_cache_redis import RedisCacheConfig
-    from jinpy_cache_redis.drivers.factory import tls_options
+    from jinpy_cache_redis.drivers.encryption import tls_context
 
-    options = tls_options(RedisCacheConfig(url="rediss://h"))
-    assert ssl.TLSVersion.TLSv1_2 == options["ssl_min_version"]
-    assert ("required", True) == (options["ssl_cert_reqs"], options["ssl_check_hostname"])
+    context = tls_context(RedisCacheConfig(url="rediss://h"))
+    assert ssl.TLSVersion.TLSv1_2 == context.minimum_version
+    assert (ssl.CERT_REQUIRED, True) == (context.verify_mode, context.check_hostname)

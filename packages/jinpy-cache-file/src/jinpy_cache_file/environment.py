@@ -379,13 +379,12 @@ class Environment:
         directories.open_own(data).close()
         lock = self.path / LOCK_NAME
         # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
-        with contextlib.suppress(FileExistsError):
-            with directories.create_own(lock) as file:
-                try:
-                    os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
-                except OSError:
-                    directories.remove(lock)
-                    raise
+        with contextlib.suppress(FileExistsError), directories.create_own(lock) as file:
+            try:
+                os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
+            except OSError:
+                directories.remove(lock)
+                raise
         if not directories.is_regular(lock):
             raise OSError(errno.ELOOP, "not a regular file", str(lock))
 

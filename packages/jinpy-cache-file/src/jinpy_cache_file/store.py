@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 from zlib import crc32
 
 import lmdb
@@ -24,7 +24,6 @@ from jinpy_cache_file.in_place_updates import counted, overwritten
 from jinpy_cache_file.index import Index
 from jinpy_cache_file.layout import (
     CHECKED_FROM,
-    FILE,
     HEAD_SIZE,
     INLINE,
     LAYERED,
@@ -38,7 +37,6 @@ from jinpy_cache_file.layout import (
 )
 from jinpy_cache_file.maintenance import items
 from jinpy_cache_file.transactions import Transactions
-from jinpy_cache_file.value_files import Publication
 
 T = TypeVar("T")
 

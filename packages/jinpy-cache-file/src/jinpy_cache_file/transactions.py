@@ -373,4 +373,3 @@ def _held(path: Path, held_by: list[Reader]) -> CacheBackendError:
 
 class _Unready(Exception):  # noqa: N818 - a signal, not an error
     """The environment has to be looked after before a transaction can begin."""
-

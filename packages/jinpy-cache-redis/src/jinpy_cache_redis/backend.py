@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import threading
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -116,6 +117,15 @@ class RedisCacheBackend(BaseBackend):
         settings = self._config
         state = " closed" if self._closed else ""
         return f"<{type(self).__name__} {self.name!r} {settings.url}{state}>"
+
+    def __del__(self) -> None:
+        # What `__init__` did not come to is not there.
+        if getattr(self, "_closed", True) or getattr(self, "_loops", None) is None:
+            return
+        if isinstance(self._sync, Driver) or self._loops.in_use:
+            message = f"{self!r} was dropped without close(); its connections are closed now."
+            warnings.warn(message, ResourceWarning, source=self, stacklevel=1)
+            self._release()
 
     # -- Running plans ----------------------------------------------------------------------------
 
@@ -521,7 +531,8 @@ class RedisCacheBackend(BaseBackend):
         return self._walk("")
 
     def _walk(self, prefix: str) -> Walk:
-        return Walk(self._commands.prefix + prefix.encode(errors="surrogatepass"))
+        literal = self._commands.prefix + prefix.encode(errors="surrogatepass")
+        return Walk(literal, sharded=self._topology.sharded)
 
     def _release(self) -> None:
         with self._first_use:

@@ -1,8 +1,9 @@
 """`RedisCacheConfig`: how to reach Redis or Valkey, and how long to wait for it."""
 
 import ipaddress
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from urllib.parse import SplitResult
 
 import attrs
@@ -19,10 +20,32 @@ from jinpy_cache_core.settings import (
 )
 from jinpy_cache_redis.connections.borrowed import check_given
 from jinpy_cache_redis.protocol.nodes import Node
-from jinpy_cache_redis.urls import parse
+from jinpy_cache_redis.urls import address, parse
 
 LARGEST_VALUE = 512 * 1024 * 1024
 """The largest string that a Redis server takes by default, in bytes."""
+
+
+TLS_SETTINGS = (
+    "ssl_ca_certs",
+    "ssl_ca_path",
+    "ssl_certfile",
+    "ssl_keyfile",
+    "ssl_keyfile_password",
+    "ssl_check_hostname",
+    "ssl_insecure_skip_verify",
+)
+"""What only means something on an encrypted connection."""
+
+TLS_SCHEMES = {
+    "redis": "rediss",
+    "valkey": "valkeys",
+    "redis+sentinel": "rediss+sentinel",
+    "valkey+sentinel": "rediss+sentinel",
+    "redis+cluster": "rediss+cluster",
+    "valkey+cluster": "rediss+cluster",
+}
+"""The encrypted sister of each scheme."""
 
 
 def _own_name(config: BaseCacheBackendConfig) -> str:
@@ -42,6 +65,24 @@ def _url_text(_instance: Any, attribute: "attrs.Attribute[Any]", value: object) 
         )
         raise CacheConfigurationError(message)
     parse(value)
+
+
+def _address_map(_instance: Any, attribute: "attrs.Attribute[Any]", value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        message = f"{attribute.name} is a mapping from address to address, not {value!r}."
+        raise CacheConfigurationError(message)
+    for told, reached in cast("Mapping[object, object]", value).items():
+        for one in (told, reached):
+            if not isinstance(one, str):
+                message = f"{attribute.name} holds {one!r}: an address is a str, host or host:port."
+                raise CacheConfigurationError(message)
+        if bool(address(str(told)).port) != bool(address(str(reached)).port):
+            message = (
+                f"{attribute.name} maps {told!r} to {reached!r}: give both a port, or neither."
+            )
+            raise CacheConfigurationError(message)
 
 
 def _to_path(value: "str | Path | None") -> Path | None:
@@ -77,6 +118,9 @@ class RedisCacheConfig(BaseCacheBackendConfig):
         command_timeout: Seconds for one attempt, from sending to the last reply.
         operation_timeout: Seconds for an operation, retries and waiting included. `clear` and
             `scan` take as long for each page.
+        health_check_interval: After how many seconds without use a connection is first asked
+            whether it still stands (`PING`), for networks that drop idle ones without a word;
+            `None` asks never.
         retries: How many attempts may follow the first one. A counter, `add` and `pop` are tried
             again only when the server cannot have executed them.
         retry_backoff: Seconds before the second retry at most, doubled for each further one; spread
@@ -91,6 +135,9 @@ class RedisCacheConfig(BaseCacheBackendConfig):
         ssl_check_hostname: Whether the certificate must be the host's.
         ssl_insecure_skip_verify: Trust any certificate. Whoever can redirect the connection can
             then read and write everything, the password included.
+        address_map: Where to go instead of the addresses that a cluster or sentinels tell, for
+            those behind a NAT or in containers: `{"10.0.0.5:6379": "redis.example.org:7001"}`, or
+            a host alone on both sides, which keeps the port.
         sentinel_service: The name that sentinels know the primary by, if the URL does not say.
         sentinel_username: The user of the sentinels themselves.
         sentinel_password: Their password.
@@ -122,6 +169,9 @@ class RedisCacheConfig(BaseCacheBackendConfig):
     connect_timeout: float = _seconds(2.0)
     command_timeout: float = _seconds(2.0)
     operation_timeout: float = _seconds(5.0)
+    health_check_interval: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(duration())
+    )
     retries: int = attrs.field(default=3, validator=whole_number(minimum=0))
     retry_backoff: float = _seconds(0.05)
     retry_backoff_max: float = _seconds(0.5)
@@ -133,6 +183,7 @@ class RedisCacheConfig(BaseCacheBackendConfig):
     ssl_keyfile_password: Secret | None = attrs.field(default=None, converter=to_secret)
     ssl_check_hostname: bool = attrs.field(default=True, validator=switch)
     ssl_insecure_skip_verify: bool = attrs.field(default=False, validator=switch)
+    address_map: Mapping[str, str] | None = attrs.field(default=None, validator=_address_map)
     sentinel_service: str | None = attrs.field(default=None, validator=_optional_text)
     sentinel_username: str | None = attrs.field(default=None, validator=_optional_text)
     sentinel_password: Secret | None = attrs.field(default=None, converter=to_secret)
@@ -200,11 +251,30 @@ class RedisCacheConfig(BaseCacheBackendConfig):
         if self.ssl and kind == "socket":
             message = "ssl=True does not go with a unix:// URL: a local socket is not encrypted."
             raise CacheConfigurationError(message)
+        if not self.ssl:
+            self._check_unencrypted()
         if self.ssl_keyfile is not None and self.ssl_certfile is None:
             message = f"ssl_keyfile={str(self.ssl_keyfile)!r} needs ssl_certfile= too."
             raise CacheConfigurationError(message)
         for name in ("client", "async_client"):
             check_given(getattr(self, name), name)
+
+    def _check_unencrypted(self) -> None:
+        """Settings of an encryption that there is not are a mistake, not a wish to go without."""
+        for name in TLS_SETTINGS:
+            if getattr(self, name) != attrs.fields_dict(type(self))[name].default:
+                scheme, rest = self.url.split("://", 1)
+                message = (
+                    f"{name} says how to encrypt, but {scheme}:// does not encrypt: write "
+                    f"{TLS_SCHEMES.get(scheme, scheme)}://{rest}, or set ssl=True."
+                )
+                raise CacheConfigurationError(message)
+
+    @property
+    def addresses(self) -> dict[Node, Node]:
+        """`address_map`, read; a host alone has port 0."""
+        given = self.address_map or {}
+        return {address(told): address(reached) for told, reached in given.items()}
 
     @classmethod
     def url_fields(cls, url: SplitResult) -> dict[str, Any]:

@@ -26,9 +26,42 @@ KINDS = {
 """What each scheme connects to, and whether it does so over TLS."""
 
 WAYS_OUT = {
-    "ssl_cert_reqs": "To trust any certificate, set ssl_insecure_skip_verify=True instead.",
     "password": "Put it before the host, or into the setting `password`.",
 }
+
+
+NAMES = {
+    "socket_timeout": "command_timeout",
+    "socket_connect_timeout": "connect_timeout",
+    "timeout": "pool_timeout",
+    "max_connections": "pool_size",
+    "ssl_password": "ssl_keyfile_password",
+    "service_name": "sentinel_service",
+    "master_name": "sentinel_service",
+}
+"""What redis-py, Celery and others call our settings in a query."""
+
+NEEDLESS = {
+    "protocol": {"2", "3"},
+    "encoding": {"utf-8", "utf8"},
+    "socket_keepalive": {"true", "1", "yes"},
+    "retry_on_timeout": {"true", "1", "yes"},
+}
+"""Options of redis-py whose usual values ask for what this backend does anyway."""
+
+VERIFIED = {"required", "cert_required", "ssl.cert_required", "2"}
+"""How it is written that a server's certificate must be valid."""
+
+OTHER_SCHEMES = {
+    "sentinel": "redis+sentinel://host:26379,host:26379/mymaster/0",
+    "redis-sentinel": "redis+sentinel://host:26379,host:26379/mymaster/0",
+    "redis-socket": "unix:///path/to/redis.sock?db=0",
+    "redis+socket": "unix:///path/to/redis.sock?db=0",
+    "redis-cluster": "redis+cluster://host:6379,host:6379",
+    "http": "redis://host:6379/0",
+    "https": "rediss://host:6379/0",
+}
+"""What others call the same thing, and how it is written here."""
 
 
 @attrs.frozen
@@ -67,10 +100,9 @@ def parse(url: str) -> ParsedURL:
     parts = _parts(url)
     if parts is None:  # raised out here, where no other error is its context
         raise _unreadable(what="something")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    options = _options(dict(parse_qsl(parts.query, keep_blank_values=True)))
     if parts.scheme not in KINDS:
-        message = f"A Redis URL begins with {', '.join(f'{known}://' for known in KINDS)}."
-        raise CacheConfigurationError(message)
+        raise _unknown(parts.scheme, url)
     if parts.fragment or "@" in parts.path + parts.query:
         raise _unreadable(what="something after the host")
     for name, way_out in WAYS_OUT.items():
@@ -94,6 +126,48 @@ def parse(url: str) -> ParsedURL:
         bare=f"{parts.scheme}://{hosts}{parts.path}",
         options=options,
     )
+
+
+def _options(given: dict[str, str]) -> dict[str, str]:
+    """The query by our own names, without what goes without saying."""
+    options: dict[str, str] = {}
+    for name, value in given.items():
+        word = value.lower()
+        if name == "ssl_cert_reqs":
+            if word not in VERIFIED:
+                message = (
+                    f"ssl_cert_reqs={value!r} in the URL would trust certificates that nobody "
+                    "vouches for. Give the authority's certificate by ssl_ca_certs, or set "
+                    "ssl_insecure_skip_verify=True instead if you know the network."
+                )
+                raise CacheConfigurationError(message)
+        elif name == "health_check_interval" and word in {"0", "0.0"}:
+            pass
+        elif word not in NEEDLESS.get(name, ()):
+            options[NAMES.get(name, name)] = value
+    return options
+
+
+def _unknown(scheme: str, url: str) -> CacheConfigurationError:
+    if scheme in OTHER_SCHEMES:
+        message = f"A Redis URL does not begin with {scheme}://: write {OTHER_SCHEMES[scheme]}."
+    elif ",password=" in url.lower() or ",ssl=" in url.lower():
+        message = (
+            "That is a connection string of StackExchange.Redis, not a URL: write "
+            "rediss://:password@host:6380/0, with the password percent-encoded."
+        )
+    else:
+        message = f"A Redis URL begins with {', '.join(f'{known}://' for known in KINDS)}."
+    return CacheConfigurationError(message)
+
+
+def address(text: str) -> Node:
+    """Host and port as they are written in a URL; port 0 when there is none.
+
+    Raises:
+        CacheConfigurationError: It is none.
+    """
+    return _node(text, default_port=None)
 
 
 def _parts(url: str) -> SplitResult | None:
@@ -129,7 +203,7 @@ def _nodes(kind: str, hosts: str, path: str) -> tuple[Node, ...]:
     return nodes
 
 
-def _node(text: str, default_port: int) -> Node:
+def _node(text: str, default_port: int | None) -> Node:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         separator, port = rest[:1], rest[1:]
@@ -137,7 +211,9 @@ def _node(text: str, default_port: int) -> Node:
             raise _unreadable(what="the address in brackets")
     else:
         host, _, port = text.partition(":")
-    number = _number(port, "the port") if port else default_port
+    if not port and default_port is None:
+        return Node(unquote(host), 0)
+    number = _number(port, "the port") if port else default_port or 0
     if not 0 < number < 65_536:
         message = f"The port in the Redis URL is {number}; ports go from 1 to 65535."
         raise CacheConfigurationError(message)

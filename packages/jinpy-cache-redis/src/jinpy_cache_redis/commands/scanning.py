@@ -7,8 +7,15 @@ again.
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
-from jinpy_cache_core import CacheConfigurationError, CacheConnectionError, CacheTimeoutError
+from jinpy_cache_core import (
+    CacheBackendError,
+    CacheConfigurationError,
+    CacheConnectionError,
+    CacheException,
+    CacheTimeoutError,
+)
 from jinpy_cache_redis.commands.leases import head_of, shows
 from jinpy_cache_redis.commands.operations import raise_refusals
 from jinpy_cache_redis.protocol.nodes import Node
@@ -17,6 +24,12 @@ from jinpy_cache_redis.routing.topology import Topology
 
 PAGE = b"1000"
 """How many keys the server looks at for one page, during which it serves nobody else."""
+
+SLOTS = 16_384
+"""How many slots a cluster has."""
+
+MOST_ROUNDS = 10
+"""How many times a walk goes round a cluster whose slots keep moving."""
 
 MOST_RESTARTS = 5
 """How many times a walk begins again before it gives up."""
@@ -32,42 +45,163 @@ def glob_of(literal: bytes) -> bytes:
     return _GLOB.sub(rb"\\\1", literal) + b"*"
 
 
+class View(NamedTuple):
+    """What the primaries of a cluster say of themselves at one moment.
+
+    Attributes:
+        nodes: They, and those that slots are on their way to.
+        owners: Who has which slot, by the names that nodes have for each other.
+        moving: The slots that are on their way.
+    """
+
+    nodes: list[Node]
+    owners: dict[int, str]
+    moving: frozenset[int]
+
+
 class Walk:
     """One walk over the keys that begin with a prefix, on every server, page by page.
 
+    In a cluster slots move while we walk. So the primaries are asked what they have before and
+    after each round, and there is another round until no key can have slipped by: see `_complete`.
+
     Args:
         prefix: The beginning of the storage keys.
+        sharded: Whether this is a cluster.
     """
 
-    def __init__(self, prefix: bytes) -> None:
+    def __init__(self, prefix: bytes, *, sharded: bool = False) -> None:
         self._pattern = glob_of(prefix)
+        self._sharded = sharded
+        self._views: list[View] = []
         self._nodes: list[Node] | None = None
         self._cursor = b"0"
         self._seen: set[bytes] = set()
         self._restarts = 0
+        self._advanced = False
         self.done = False
 
     def page(self) -> Plan[list[bytes]]:
         """The keys of the next page that were not on an earlier one; sets `done` after the last."""
-        if self._nodes is None:
-            self._nodes = list((yield Servers()))
-        command = pack(b"SCAN", self._cursor, b"MATCH", self._pattern, b"COUNT", PAGE)
-        first = self._cursor == b"0"
-        request = Request(command, node=self._nodes[-1], repeatable=first, renewed=True)
         try:
-            self._cursor, keys = yield request
+            if self._nodes is None:
+                yield from self._begin()
+            keys: list[bytes] = yield from self._next_keys()
         except (CacheConnectionError, CacheTimeoutError):
             self._restarts += 1
-            if self._restarts > MOST_RESTARTS:
+            if not self._advanced or self._restarts > MOST_RESTARTS:
                 raise
+            self._advanced = False
             self._nodes, self._cursor = None, b"0"
+            self._views.clear()
             return []
-        if self._cursor == b"0":
-            self._nodes.pop()
-            self.done = not self._nodes
+        self._advanced = True
         fresh = [key for key in dict.fromkeys(keys) if key not in self._seen]
         self._seen.update(fresh)
         return fresh
+
+    def _begin(self) -> Plan[None]:
+        if not self._sharded:
+            self._nodes = list((yield Servers()))
+            return
+        if not self._views:
+            self._views.append((yield from view()))
+        self._nodes = list(self._views[-1].nodes)
+
+    def _next_keys(self) -> Plan[list[bytes]]:
+        nodes = self._nodes or []
+        command = pack(b"SCAN", self._cursor, b"MATCH", self._pattern, b"COUNT", PAGE)
+        first = self._cursor == b"0"
+        request = Request(command, node=nodes[-1], repeatable=first, renewed=True)
+        keys: list[bytes]
+        cursor, keys = yield request
+        if cursor == b"0" and len(nodes) == 1 and self._sharded:
+            yield from self._end_round()
+        elif cursor == b"0":
+            nodes.pop()
+            self.done = not nodes
+        self._cursor = cursor
+        return keys
+
+    def _end_round(self) -> Plan[None]:
+        self._views.append((yield from view()))
+        self._nodes = None
+        self.done = _complete(self._views)
+        if not self.done and len(self._views) > MOST_ROUNDS:
+            message = (
+                "The slots of the cluster moved all the time, so that keys may have been missed."
+            )
+            raise CacheBackendError(message)
+
+
+def _complete(views: list[View]) -> bool:
+    """Whether the rounds between these moments have met every key that was there all the time.
+
+    One round has if nothing moved. Two rounds have if no slot moved more than once: a key that went
+    from one node to the other during the first is met on the other in the second.
+    """
+    before, after = views[-2:]
+    if before.owners == after.owners and not before.moving and not after.moving:
+        return before.nodes == after.nodes
+    if len(views) < 3:
+        return False
+    first, second, third = views[-3:]
+    for slot in first.owners.keys() | second.owners.keys() | third.owners.keys():
+        one, two, three = (seen.owners.get(slot) for seen in (first, second, third))
+        if two not in {one, three}:
+            return False
+        called_off = slot not in third.moving and slot in first.moving | second.moving
+        if one == three and (two != one or called_off):
+            return False
+    return True
+
+
+def view() -> Plan[View]:
+    """Ask the primaries of a cluster what they have."""
+    seen = View([], {}, frozenset())
+    for _ in range(MOST_RESTARTS):
+        nodes: list[Node] = yield Servers(fresh=True)
+        said: list[bytes] = []
+        for node in nodes:
+            request = Request(pack(b"CLUSTER", b"NODES"), node=node, renewed=True)
+            try:
+                said.append((yield request))
+            except CacheException as error:
+                if error.server_code != "NOPERM":
+                    raise
+                return View(nodes, {}, frozenset())  # then the list of nodes must do
+        seen = read_views(nodes, [one.decode(errors="replace") for one in said])
+        if len(seen.owners) == SLOTS:
+            break
+    return seen
+
+
+def read_views(nodes: list[Node], said: list[str]) -> View:
+    """What nodes say of themselves in their replies to `CLUSTER NODES`."""
+    owners: dict[int, str] = {}
+    moving: set[int] = set()
+    more: list[Node] = []
+    for node, text in zip(nodes, said, strict=True):
+        lines = [line.split() for line in text.splitlines() if line]
+        places = {line[0]: _place(line[1], node) for line in lines}
+        for line in lines:
+            if "myself" not in line[2]:
+                continue
+            for part in line[8:]:
+                if part.startswith("["):
+                    slot, _, other = part.strip("[]").partition("-")
+                    moving.add(int(slot))
+                    more += [places[one] for one in [other[2:]] if one in places]
+                else:
+                    low, _, high = part.partition("-")
+                    owners.update(dict.fromkeys(range(int(low), int(high or low) + 1), line[0]))
+    return View(sorted({*nodes, *more}), owners, frozenset(moving))
+
+
+def _place(text: str, asked: Node) -> Node:
+    """The address in `host:port@bus,name`; without a host it is that of the node which says so."""
+    host, _, port = text.partition("@")[0].rpartition(":")
+    return Node(host or asked.host, int(port))
 
 
 def visible_page(walk: Walk, now: Callable[[], float]) -> Plan[list[bytes]]:
@@ -101,7 +235,7 @@ def probe(prefix: bytes, topology: Topology) -> Plan[bool]:
     for node in nodes:
         key = _key_on(node, prefix + HEALTH_KEY, topology)
         data = pack(b"MULTI") + pack(b"SET", key, b"") + pack(b"DISCARD")
-        yield Request(data, key, 3, node=node)
+        yield Request(data, key, 3)
     return True
 
 

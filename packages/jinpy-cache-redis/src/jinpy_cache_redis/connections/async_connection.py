@@ -7,12 +7,20 @@ a cancellation, has broken the link. What arrives when nobody waits breaks it to
 import asyncio
 import os
 import select
-from typing import Any
+import socket
+from typing import Any, cast
 
 import hiredis
 
-from jinpy_cache_redis.connections.connection import CLOSED, PARTIAL, new_reader
-from jinpy_cache_redis.protocol.failures import Failure, Lost, Silent
+from jinpy_cache_redis.connections.connection import (
+    CLOSED,
+    PARTIAL,
+    SAID_BYTES,
+    garbled,
+    new_reader,
+    refuse_forged,
+)
+from jinpy_cache_redis.protocol.failures import Failure, Lost, ServerError, Silent
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 
@@ -20,24 +28,34 @@ from jinpy_cache_redis.protocol.requests import Request
 class StreamLink(asyncio.Protocol):
     """A link over a transport, used on the event loop that it belongs to.
 
+    It is the transport's protocol from the first byte on: a server that does not want us says so
+    and hangs up, without being asked.
+
     Args:
         node: Whom the transport is connected to.
-        transport: The transport, after the handshake.
-        keeper: An object to keep alive as long as the link.
+        sock: The socket under the transport.
+
+    Attributes:
+        used: When its last request would have been given up.
     """
 
-    def __init__(self, node: Node, transport: asyncio.Transport, keeper: object = None) -> None:
+    def __init__(self, node: Node, sock: socket.socket) -> None:
         self.node = node
         self.broken = False
+        self.used = 0.0
         self._loop = asyncio.get_running_loop()
-        self._transport = transport
-        self._keeper = keeper
+        self._socket = sock
+        self._transport: asyncio.Transport | None = None
         self._reader = new_reader()
         self._waiter: asyncio.Future[Any] | None = None
         self._wanted = 0
+        self._begun = False
         self._replies: list[Any] = []
         self._gone = self._loop.create_future()
-        transport.set_protocol(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop, once."""
+        self._transport = cast("asyncio.Transport", transport)
 
     async def ask(self, request: Request, seconds: float) -> Any:
         """Send a request and return its reply, or the list of them; error replies are values.
@@ -49,13 +67,14 @@ class StreamLink(asyncio.Protocol):
         Raises:
             Failure: The replies did not come; the link is broken.
         """
-        if self.broken:
+        transport = self._transport
+        if self.broken or transport is None:
             raise self._lost(None)
         self._waiter = waiter = self._loop.create_future()
         self._wanted = request.replies
         timer = self._loop.call_later(seconds, self._expire)
         try:
-            self._transport.write(request.data)
+            transport.write(request.data)
             return await waiter
         except BaseException:
             self.close()
@@ -71,12 +90,17 @@ class StreamLink(asyncio.Protocol):
             reader.feed(data)
             while (reply := reader.gets(False)) is not PARTIAL:
                 self._take(reply)
-        except hiredis.HiredisError as error:
-            self._fail(self._lost(error))
+            begun, self._begun = self._begun, reader.has_data()
+            if self._begun and not begun:
+                refuse_forged(data[:SAID_BYTES])
+        except (hiredis.HiredisError, MemoryError) as error:
+            self._fail(garbled(self.node, data[:SAID_BYTES], error))
 
     def _take(self, reply: Any) -> None:
         waiter = self._waiter
         if waiter is None or waiter.done():
+            if isinstance(reply, ServerError):
+                self._replies.append(reply)
             self._fail(self._lost(None))
         elif self._wanted == 1:
             waiter.set_result(reply)
@@ -103,7 +127,8 @@ class StreamLink(asyncio.Protocol):
 
     def _lost(self, error: Exception | None) -> Lost:
         reason = error or CLOSED
-        lost = Lost(f"The connection to Redis at {self.node} was lost: {reason}", self.node)
+        message = f"The connection to Redis at {self.node} was lost: {reason}"
+        lost = Lost(message, self.node, self._replies)
         lost.__cause__ = error
         return lost
 
@@ -115,14 +140,16 @@ class StreamLink(asyncio.Protocol):
         if self.broken:
             return False
         poller = select.poll()
-        poller.register(self._transport.get_extra_info("socket"), select.POLLIN)
+        poller.register(self._socket, select.POLLIN)
         return not poller.poll(0)
 
     def close(self) -> None:
         """Break the link; what was sent may or may not have arrived."""
         if not self.broken:
             self.broken = True
-            if not self._loop.is_closed():
+            if self._loop.is_closed():
+                self._socket.close()  # nobody will ever close the transport
+            elif self._transport is not None:
                 self._transport.abort()
 
     async def wait_closed(self) -> None:
@@ -139,6 +166,6 @@ class StreamLink(asyncio.Protocol):
         self.broken = True
         null = os.open(os.devnull, os.O_RDWR)
         try:
-            os.dup2(null, self._transport.get_extra_info("socket").fileno())
+            os.dup2(null, self._socket.fileno())
         finally:
             os.close(null)

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from jinpy_cache_redis.connections.async_connection import StreamLink
 from jinpy_cache_redis.connections.dialing import Dialer
 from jinpy_cache_redis.connections.managed import ManagedPool
-from jinpy_cache_redis.connections.pool import closed, exhausted
+from jinpy_cache_redis.connections.pool import PING, closed, exhausted
+from jinpy_cache_redis.protocol.failures import Failure
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
@@ -64,6 +65,7 @@ class StreamPool:
         self._greeting = greeting
         self._idle: list[StreamLink] = []
         self._links: set[StreamLink] = set()
+        self._check_after = timing.check_after
         self._opening = 0
         self._waiters: deque[asyncio.Future[StreamLink | None]] = deque()
         self._closing: list[StreamLink] = []
@@ -72,10 +74,12 @@ class StreamPool:
     async def exchange(self, request: Request, until: float) -> Any:
         """See `AsyncPool`."""
         link = self._sound() if self._idle else None
-        if link is None or not (request.repeatable or link.idle_and_sound()):
-            if link is not None:
-                self.discard(link)
-                self.drop_idle()
+        if link is not None and (
+            until - link.used > self._check_after
+            or not (request.repeatable or link.idle_and_sound())
+        ):
+            link = await self._examined(link, until)
+        if link is None:
             link = await self.take(until)
         timing = self._timing
         left = until - timing.monotonic()
@@ -85,8 +89,30 @@ class StreamPool:
         except BaseException:
             self.discard(link)
             raise
+        link.used = until
         self.give_back(link)
         return reply
+
+    async def _examined(self, link: StreamLink, until: float) -> StreamLink | None:
+        """The idle link, if the server answers on it; else it and its like are closed."""
+        try:
+            if link.idle_and_sound():
+                if until - link.used > self._check_after:
+                    await link.ask(PING, self._patience(until))
+                return link
+        except Failure:
+            pass
+        except BaseException:
+            self.discard(link)
+            raise
+        self.discard(link)
+        self.drop_idle()
+        return None
+
+    def _patience(self, until: float) -> float:
+        """The seconds that an attempt gets."""
+        left = until - self._timing.monotonic()
+        return max(SHORTEST, min(left, self._timing.command_timeout))
 
     def _sound(self) -> StreamLink | None:
         while self._idle:
@@ -99,6 +125,8 @@ class StreamPool:
     async def take(self, until: float) -> StreamLink:
         """See `AsyncPool`."""
         link = self._sound()
+        if link is not None and until - link.used > self._check_after:
+            link = await self._examined(link, until)
         if link is not None:
             return link
         if self._closed:
@@ -148,12 +176,14 @@ class StreamPool:
         opened = False
         made: StreamLink | None = None
         try:
-            timeout = self._timing.connecting(until)
-            transport, writer = await self._dialer.open_async(self._node, timeout)
-            made = link = StreamLink(self._node, transport, writer)
-            if self._greeting is not None:
-                reply = await link.ask(self._greeting.request, timeout)
-                self._greeting.check(reply, self._node)
+            timing = self._timing
+            allowed = timing.connecting(until)
+            by = timing.monotonic() + allowed
+            made = link = await self._dialer.open_async(
+                self._node, allowed, lambda sock: StreamLink(self._node, sock)
+            )
+            await self._greet(link, by)
+            link.used = until
             opened = True
         finally:
             self._opening -= 1
@@ -164,6 +194,22 @@ class StreamPool:
                     made.close()
                 self._permit()
         return link
+
+    async def _greet(self, link: StreamLink, until: float) -> None:
+        handshake = self._dialer.handshake
+        request = handshake.request()
+        try:
+            if request is not None:
+                answer = await link.ask(request, self._patience(until))
+                handshake.check(request, answer, self._node)
+            if self._greeting is not None:
+                answer = await link.ask(self._greeting.request, self._patience(until))
+                self._greeting.check(answer, self._node)
+        except Failure as failure:
+            seen = handshake.failed(failure, self._node)
+            if seen is failure:
+                raise
+            raise seen from failure
 
     def _permit(self) -> None:
         """Let a waiter open a link, if there is room for one."""
@@ -217,6 +263,11 @@ class StreamPool:
         """See `AsyncPool`."""
         while self._closing:
             await self._closing.pop().wait_closed()
+
+    def forsake(self) -> None:
+        """See `AsyncPool`."""
+        for link in list(self._links):
+            link.close()
 
     def abandon(self) -> None:
         """See `AsyncPool`."""

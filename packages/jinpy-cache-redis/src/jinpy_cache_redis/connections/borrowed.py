@@ -110,6 +110,9 @@ class BorrowedPool:
     def close(self) -> None:
         """See `Pool`."""
 
+    def forsake(self) -> None:
+        """See `Pool`."""
+
     def abandon(self) -> None:
         """See `Pool`."""
 
@@ -177,6 +180,9 @@ class BorrowedAsyncPool:
         """See `AsyncPool`."""
 
     async def wait_closed(self) -> None:
+        """See `AsyncPool`."""
+
+    def forsake(self) -> None:
         """See `AsyncPool`."""
 
     def abandon(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 import hiredis
 
-from jinpy_cache_redis.protocol.failures import Lost, ServerError, Silent
+from jinpy_cache_redis.protocol.failures import Garbled, Lost, ServerError, Silent
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
 
@@ -25,9 +25,34 @@ READ_BYTES = 65_536
 """How much is read from a socket at once."""
 
 
+SAID_BYTES = 80
+"""How much of what is no reply is looked at and repeated."""
+
+MOST = {b"$": 1 << 33, b"*": 1 << 24, b"%": 1 << 24, b"~": 1 << 24}
+"""The most bytes of a string, and elements of the others, that a reply may announce."""
+
+
 def new_reader() -> hiredis.Reader:
     """A parser of replies that returns errors as values and decodes nothing."""
     return hiredis.Reader(replyError=ServerError, notEnoughData=PARTIAL, errors="replace")
+
+
+def refuse_forged(said: bytes) -> None:
+    """Look at a reply that is not complete: memory is not set aside for what no server sends.
+
+    Raises:
+        hiredis.ProtocolError: Its length is forged.
+    """
+    kind, head = said[:1], said[1:].partition(b"\r\n")[0]
+    if kind in MOST and head.isdigit() and int(head[:20]) > MOST[kind]:
+        message = f"a reply of length {head[:20].decode()} was announced"
+        raise hiredis.ProtocolError(message)
+
+
+def garbled(node: Node, said: bytes, error: Exception) -> Garbled:
+    """The failure of a connection on which came what is no reply."""
+    reason = "the reply does not fit into memory" if isinstance(error, MemoryError) else error
+    return Garbled(f"The connection to Redis at {node} was lost: {reason}", node, said)
 
 
 class Link(Protocol):
@@ -63,6 +88,9 @@ class SocketLink:
         sock: The socket, after the handshake.
         timeout: Seconds that a request may take when it is not in a hurry.
         monotonic: Tells the time.
+
+    Attributes:
+        used: When its last request would have been given up.
     """
 
     def __init__(
@@ -74,6 +102,8 @@ class SocketLink:
         self._monotonic = monotonic
         self._reader = new_reader()
         self._buffer = bytearray(READ_BYTES)
+        self._heard: list[Any] = []
+        self.used = 0.0
         sock.settimeout(timeout)
 
     def ask(self, request: Request, until: float, *, hurried: bool = False) -> Any:
@@ -81,7 +111,7 @@ class SocketLink:
         sock, reader = self._socket, self._reader
         try:
             if hurried:
-                sock.settimeout(max(0.001, until - self._monotonic()))
+                sock.settimeout(max(0.001, min(until - self._monotonic(), self._timeout)))
             sock.sendall(request.data)
             size = sock.recv_into(self._buffer)
             if not size:
@@ -97,14 +127,20 @@ class SocketLink:
         except TimeoutError as error:
             message = f"Redis at {self.node} did not answer in time."
             raise Silent(message, self.node) from error
-        except (OSError, hiredis.HiredisError) as error:
+        except OSError as error:
             message = f"The connection to Redis at {self.node} was lost: {error}"
-            raise Lost(message, self.node) from error
+            raise Lost(message, self.node, self._heard) from error
+        except (hiredis.HiredisError, MemoryError) as error:
+            raise garbled(self.node, bytes(self._buffer[:SAID_BYTES]), error) from error
         return result
 
     def _rest(self, reply: Any, count: int, until: float) -> Any:
         """The replies of which only the beginning has come; reading on must not outlive `until`."""
         replies: list[Any] = []
+        self._heard = replies
+        until = min(until, self._monotonic() + self._timeout)
+        if reply is PARTIAL:
+            refuse_forged(bytes(self._buffer[:SAID_BYTES]))
         while True:
             if reply is PARTIAL:
                 self._more(until)

@@ -1,39 +1,25 @@
-"""Connections are made by redis-py, and taken over once they stand.
+"""Making connections: addresses, TCP, TLS. What is then said on them is the handshake's business.
 
-Addresses, TCP options, TLS, AUTH, SELECT and the rest of the handshake are redis-py's business. The
-exchange of commands and replies has its own rules here (a total deadline, no hidden retry, nothing
-left unread), so the socket is taken from the connection that redis-py has made.
-
-This is the only module that touches what is private to redis-py's connections: `_sock` of the
-synchronous one, `_reader` and `_writer` of the asynchronous one, the same since version 4.
+Both forms share one deadline among all addresses of a name, so that a dead one does not use up the
+time of the next. A cancellation or an exception of a signal handler that falls into a connection
+being made goes on to the caller, and leaves no socket.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any, TypeVar
 
 import attrs
-import redis
-import redis.asyncio
-import redis.exceptions as errors
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from jinpy_cache_redis.protocol.failures import Refused, SlowConnect, Unreachable
+from jinpy_cache_redis.protocol.failures import Failure, Refused, SlowConnect, Unreachable
+from jinpy_cache_redis.protocol.handshake import Handshake
 from jinpy_cache_redis.protocol.nodes import Node
 
-REFUSALS = (
-    errors.AuthenticationError,
-    errors.AuthorizationError,
-    errors.AuthenticationWrongNumberOfArgsError,
-    errors.NoPermissionError,
-)
-"""What redis-py raises when the server does not accept the user."""
+P = TypeVar("P", bound=asyncio.Protocol)
 
 
 @attrs.frozen
@@ -41,127 +27,205 @@ class Dialer:
     """Makes connections to one kind of server.
 
     Attributes:
-        options: What redis-py's connection classes take besides the address and the timeouts.
-        tls: Whether connections are encrypted.
+        handshake: What is said first on each of them.
+        context: How they are encrypted, if they are; one for all of them.
+        addresses: Where to go instead of what servers say of themselves and of each other.
     """
 
-    options: dict[str, Any] = attrs.field(repr=False)
-    tls: bool = False
+    handshake: Handshake = attrs.field(factory=Handshake)
+    context: ssl.SSLContext | None = attrs.field(default=None, repr=False)
+    addresses: Mapping[Node, Node] = attrs.field(factory=dict[Node, Node])
 
     def open(self, node: Node, timeout: float) -> socket.socket:
-        """Connect and take the socket.
+        """Connect.
 
         Args:
             node: The server.
-            timeout: Seconds for connecting, and again for each step of the handshake.
+            timeout: Seconds for all of it.
 
         Raises:
-            Unreachable: It did not work; nothing was sent but the handshake.
+            Unreachable: It did not work; nothing was sent.
         """
-        connection = self._class_for(node, redis)(
-            **self._arguments(node, timeout, Retry(NoBackoff(), 0))
-        )
+        until = monotonic() + timeout
+        target = self._target(node)
         try:
-            connection.connect()
-            taken: socket.socket | None = connection._sock
-            connection._sock = None
+            sock = self._connected(target, until)
+            try:
+                if self.context is not None and target.port:
+                    sock.settimeout(max(0.001, until - monotonic()))
+                    sock = self.context.wrap_socket(sock, server_hostname=target.host)
+            except BaseException:
+                sock.close()
+                raise
         except Exception as error:
-            connection.disconnect()
-            raise _unreachable(node, error, tls=self.tls) from error
-        except BaseException:
-            connection.disconnect()
-            raise
-        if taken is None:
-            message = f"redis-py gave no socket for {node}."
-            raise Unreachable(message, node)
-        return taken
+            raise self._failed(node, error) from error
+        return sock
+
+    def _connected(self, target: Node, until: float) -> socket.socket:
+        found = _addresses(target) or _resolved(target)
+        errors: list[OSError] = []
+        for position, (family, address) in enumerate(found):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                _tune(sock, family)
+                sock.settimeout(_share(until, len(found) - position))
+                sock.connect(address)
+            except OSError as error:
+                sock.close()
+                errors.append(error)
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise _worst(errors)
 
     async def open_async(
-        self, node: Node, seconds: float
-    ) -> tuple[asyncio.Transport, asyncio.StreamWriter]:
+        self, node: Node, seconds: float, protocol: Callable[[socket.socket], P]
+    ) -> P:
         """Same as `open`, asynchronously.
 
-        Returns:
-            The transport, whose protocol is to be replaced, and the writer that must live as long.
+        Args:
+            node: The server.
+            seconds: For all of it.
+            protocol: Makes what the transport feeds from the first byte on.
         """
-        connection = self._class_for(node, redis.asyncio)(
-            **self._arguments(node, seconds, AsyncRetry(NoBackoff(), 0))
-        )
         try:
             async with asyncio.timeout(seconds):
-                await connection.connect()
-            writer: asyncio.StreamWriter = connection._writer
-            connection._reader = connection._writer = None
+                return await self._open_async(self._target(node), monotonic() + seconds, protocol)
         except Exception as error:
-            await _hang_up(connection)
-            raise _unreachable(node, error, tls=self.tls) from error
+            raise self._failed(node, error) from error
+
+    async def _open_async(
+        self, target: Node, until: float, protocol: Callable[[socket.socket], P]
+    ) -> P:
+        loop = asyncio.get_running_loop()
+        found = _addresses(target)
+        if not found:
+            answers = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+            found = [(int(family), address) for family, _, _, _, address in answers]
+        sock = await self._connected_async(loop, found, until)
+        secured: dict[str, Any] = {}
+        if self.context is not None and target.port:
+            secured = {"ssl": self.context, "server_hostname": target.host}
+        try:
+            _, made = await loop.create_connection(lambda: protocol(sock), sock=sock, **secured)
         except BaseException:
-            await _hang_up(connection)
+            sock.close()  # asyncio has let go of it, and would close it only on its next turn
             raise
-        return cast("asyncio.Transport", writer.transport), writer
+        return made
 
-    def _class_for(self, node: Node, package: Any) -> Callable[..., Any]:
-        kind = "Connection" if node.port else "UnixDomainSocketConnection"
-        found: Callable[..., Any] = getattr(
-            package, "SSLConnection" if node.port and self.tls else kind
+    async def _connected_async(
+        self, loop: asyncio.AbstractEventLoop, found: list[tuple[int, Any]], until: float
+    ) -> socket.socket:
+        errors: list[OSError] = []
+        for position, (family, address) in enumerate(found):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                _tune(sock, family)
+                sock.setblocking(False)
+                async with asyncio.timeout(_share(until, len(found) - position)):
+                    await loop.sock_connect(sock, address)
+            except OSError as error:
+                sock.close()
+                errors.append(error)
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise _worst(errors)
+
+    def _target(self, node: Node) -> Node:
+        if not self.addresses or not node.port:
+            return node
+        host_only = self.addresses.get(Node(node.host, 0))
+        other = Node(host_only.host, node.port) if host_only else node
+        return self.addresses.get(node, other)
+
+    def _failed(self, node: Node, error: Exception) -> Failure:
+        """The failure that an exception of connecting amounts to."""
+        if isinstance(error, Failure):
+            return error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return Refused(f"The certificate of Redis at {node} cannot be trusted: {error}", node)
+        tls = self.context is not None
+        if isinstance(error, TimeoutError) and error.errno is None:
+            if tls:
+                message = (
+                    f"Redis at {node} did not complete a TLS handshake in time. Is it a TLS port?"
+                )
+                return Unreachable(message, node)
+            return SlowConnect(f"Redis at {node} did not accept a connection in time.", node)
+        if isinstance(error, ssl.SSLError):
+            return _not_secured(node, error)
+        if isinstance(error, (ssl.CertificateError, UnicodeError)):
+            return Refused(f"The host of Redis at {node} cannot be used: {error}.", node)
+        message = (
+            f"Redis at {node} cannot be reached: {_reason(error)}. Start the server, or correct "
+            "the URL."
         )
-        return found
-
-    def _arguments(self, node: Node, timeout: float, retry: object) -> dict[str, Any]:
-        address = {"host": node.host, "port": node.port} if node.port else {"path": node.host}
-        return {
-            **self.options,
-            **address,
-            "protocol": 2,
-            "retry": retry,
-            "socket_connect_timeout": timeout,
-            "socket_timeout": timeout,
-        }
+        return Unreachable(message, node)
 
 
-async def _hang_up(connection: Any) -> None:
-    with contextlib.suppress(Exception):
-        await connection.disconnect(nowait=True)
+def _addresses(target: Node) -> list[tuple[int, Any]]:
+    """The address of a socket's path or of a numeric host, for which nobody need be asked."""
+    if not target.port:
+        return [(socket.AF_UNIX, target.host)]
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, target.host)
+        except (OSError, ValueError):
+            continue
+        return [(family, (target.host, target.port))]
+    return []
 
 
-def _unreachable(node: Node, error: Exception, *, tls: bool) -> Unreachable:
-    """The failure that an exception of connecting amounts to."""
-    if isinstance(error, REFUSALS):
-        code = getattr(error, "status_code", None)
-        return Refused(
-            f"Redis at {node} refused the connection: {code or type(error).__name__}.", node
+def _resolved(target: Node) -> list[tuple[int, Any]]:
+    answers = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    return [(family, address) for family, _, _, _, address in answers]
+
+
+def _tune(sock: socket.socket, family: int) -> None:
+    if family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _share(until: float, addresses: int) -> float:
+    """The seconds that the next of so many addresses gets."""
+    return max(0.001, (until - monotonic()) / addresses)
+
+
+def _worst(errors: list[OSError]) -> OSError:
+    """The error to tell: one of the system rather than that time ran out."""
+    spoken = [error for error in errors if not isinstance(error, TimeoutError)]
+    return (spoken or errors or [OSError("the name has no address")])[0]
+
+
+def _not_secured(node: Node, error: ssl.SSLError) -> Failure:
+    """The failure of a TLS handshake that the two sides could not agree on."""
+    said = error.reason or str(error)
+    if said in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
+        message = (
+            f"Redis at {node} does not speak TLS ({said}). Give the port that does, or write "
+            "redis:// where the network is trusted."
         )
-    if _distrusts(error):
-        return Refused(f"The certificate of Redis at {node} cannot be trusted: {error}", node)
-    if isinstance(error, (TimeoutError, redis.TimeoutError)):
-        if tls:
-            message = f"Redis at {node} did not complete a TLS handshake in time. Is it a TLS port?"
-            return Unreachable(message, node)
-        return SlowConnect(f"Redis at {node} did not accept a connection in time.", node)
-    reason = _reason(error)
-    message = f"Redis at {node} cannot be reached: {reason}. Start the server, or correct the URL."
-    return Unreachable(message, node)
+        return Refused(message, node)
+    if "ALERT" in said:
+        message = (
+            f"Redis at {node} refused the TLS handshake ({said}). If it asks for certificates of "
+            "its clients, give ssl_certfile and ssl_keyfile."
+        )
+        return Refused(message, node)
+    return Unreachable(f"The TLS handshake with Redis at {node} failed: {said}.", node)
 
 
 def _reason(error: Exception) -> str:
-    """The operating system's own words, which redis-py repeats within longer ones."""
-    link: BaseException | None = error
-    for _ in range(8):
-        if link is None or isinstance(link, ssl.SSLError):
-            break
-        if isinstance(link, OSError) and link.strerror:
-            # asyncio puts the address in place of the words for a positive number.
-            number = link.errno or 0
-            return os.strerror(number) if number > 0 else link.strerror
-        link = link.__cause__ or link.__context__
-    return str(error).rstrip(".")
-
-
-def _distrusts(error: BaseException | None) -> bool:
-    for _ in range(8):
-        if error is None:
-            return False
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    """The operating system's own words; asyncio puts the address in their place."""
+    if isinstance(error, OSError) and error.errno is not None:
+        number = error.errno
+        if number > 0:
+            return os.strerror(number)
+        return error.strerror or str(error)
+    return str(error).rstrip(".") or type(error).__name__

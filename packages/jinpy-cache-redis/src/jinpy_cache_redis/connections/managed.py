@@ -14,6 +14,10 @@ class ManagedPool(Protocol):
         """Close what is idle now and what is in use when it is given back."""
         ...
 
+    def forsake(self) -> None:
+        """Close every link, in use or not; nobody is left to use them."""
+        ...
+
     def abandon(self) -> None:
         """Let go of every link in a forked child; the parent goes on using them."""
         ...

@@ -14,8 +14,11 @@ from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Se
 from jinpy_cache_redis.protocol.timing import SHORTEST
 from jinpy_cache_redis.routing.retries import explained
 from jinpy_cache_redis.routing.router import (
+    MOST_REDIRECTS,
     Route,
     Router,
+    answered,
+    asking,
     checked,
     finishing,
     grouped,
@@ -24,6 +27,7 @@ from jinpy_cache_redis.routing.router import (
     located,
     parted,
     to_redo,
+    undecided,
     unserved,
 )
 from jinpy_cache_redis.routing.topology import Effect, Exchange
@@ -103,7 +107,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         if isinstance(step, Several):
             return await self._several(step.requests, until)
         if isinstance(step, Servers):
-            return await self._follow(self._router.servers(until))
+            return await self._follow(self._router.servers(until, fresh=step.fresh))
         message = f"No driver can take the step {step!r} here."
         raise TypeError(message)
 
@@ -159,12 +163,13 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
 
     async def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
         """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""
-        pool, link, replies = await self._held(hold.request, until)
+        pool, link, replies, ask = await self._held(hold.request, until)
         clean = False
         try:
             finish = finishing(plan.send(replies))
             try:
-                answer = await link.ask(finish, self._left(until))
+                asked = asking(finish) if ask else finish
+                answer = await link.ask(asked, self._left(until))
             except Failure as failure:
                 failure.reason = explained(failure, finish, 1)
                 raise failure.told() from failure
@@ -172,22 +177,31 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         finally:
             await pool.put_back(link, clean=clean)
         try:
-            return checked(answer, finish)
+            return checked(answered(answer, finish) if ask else answer, finish)
         except ServerError as error:
-            raise error.told() from error
+            return self._undone(link.node, error, finish)
 
-    async def _held(self, request: Request, until: float) -> tuple[AsyncPool, Any, Any]:
-        """Ask over a link that stays ours; heal by the router when that fails."""
-        while True:
-            node = self._topology.node_for(request.key)
+    async def _held(self, request: Request, until: float) -> tuple[AsyncPool, Any, Any, bool]:
+        """Ask over a link that stays ours; heal by the router when that fails.
+
+        Returns:
+            The pool, the link, the replies, and whether what follows must be announced.
+        """
+        asked: Node | None = None
+        for _ in range(MOST_REDIRECTS):
+            node = asked or self._topology.node_for(request.key)
             failure: Failure | None = None
             if node is not None:
                 pool = self._pools.get(node) or self._pool(node)
                 link: Any = None
                 try:
                     link = await pool.take(until)
-                    replies = await link.ask(request, self._left(until))
-                    return pool, link, checked(replies, request)
+                    if asked is None:
+                        replies = await link.ask(request, self._left(until))
+                    else:
+                        came = await link.ask(asking(request), self._left(until))
+                        replies = answered(came, request)
+                    return pool, link, checked(replies, request), asked is not None
                 except Failure as raised:
                     self._distrust(node, raised)
                     failure = raised
@@ -197,7 +211,11 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
                     if link is not None:
                         await pool.put_back(link, clean=False)
                     raise
+                asked = self._pointed_to(node, failure, request)
+                if asked is not None:
+                    continue
             await self._follow(self._router.send(healing(request), until, failure, node))
+        raise undecided(asked).told()
 
     async def _follow(self, route: Route) -> Any:
         """Run a generator of effects to its end."""

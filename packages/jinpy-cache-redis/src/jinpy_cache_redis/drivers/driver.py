@@ -12,8 +12,11 @@ from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
 from jinpy_cache_redis.routing.retries import explained
 from jinpy_cache_redis.routing.router import (
+    MOST_REDIRECTS,
     Route,
     Router,
+    answered,
+    asking,
     checked,
     finishing,
     grouped,
@@ -22,6 +25,7 @@ from jinpy_cache_redis.routing.router import (
     located,
     parted,
     to_redo,
+    undecided,
     unserved,
 )
 from jinpy_cache_redis.routing.topology import Effect, Exchange
@@ -107,7 +111,7 @@ class Driver(PoolRegistry[Pool]):
         if isinstance(step, Several):
             return self._several(step.requests, until)
         if isinstance(step, Servers):
-            return self._follow(self._router.servers(until))
+            return self._follow(self._router.servers(until, fresh=step.fresh))
         message = f"No driver can take the step {step!r} here."
         raise TypeError(message)
 
@@ -159,12 +163,13 @@ class Driver(PoolRegistry[Pool]):
 
     def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
         """Ask, let the plan decide, and finish, all on one link that nobody else uses meanwhile."""
-        pool, link, replies = self._held(hold.request, until)
+        pool, link, replies, ask = self._held(hold.request, until)
         clean = False
         try:
             finish = finishing(plan.send(replies))
             try:
-                answer = link.ask(finish, until, hurried=True)
+                asked = asking(finish) if ask else finish
+                answer = link.ask(asked, until, hurried=True)
             except Failure as failure:
                 failure.reason = explained(failure, finish, 1)
                 raise failure.told() from failure
@@ -175,22 +180,30 @@ class Driver(PoolRegistry[Pool]):
             else:
                 pool.discard(link)
         try:
-            return checked(answer, finish)
+            return checked(answered(answer, finish) if ask else answer, finish)
         except ServerError as error:
-            raise error.told() from error
+            return self._undone(link.node, error, finish)
 
-    def _held(self, request: Request, until: float) -> tuple[Pool, Any, Any]:
-        """Ask over a link that stays ours; heal by the router when that fails."""
-        while True:
-            node = self._topology.node_for(request.key)
+    def _held(self, request: Request, until: float) -> tuple[Pool, Any, Any, bool]:
+        """Ask over a link that stays ours; heal by the router when that fails.
+
+        Returns:
+            The pool, the link, the replies, and whether what follows must be announced.
+        """
+        asked: Node | None = None
+        for _ in range(MOST_REDIRECTS):
+            node = asked or self._topology.node_for(request.key)
             failure: Failure | None = None
             if node is not None:
                 pool = self._pools.get(node) or self._pool(node)
                 link: Any = None
                 try:
                     link = pool.take(until)
-                    replies = link.ask(request, until, hurried=True)
-                    return pool, link, checked(replies, request)
+                    if asked is None:
+                        replies = link.ask(request, until, hurried=True)
+                    else:
+                        replies = answered(link.ask(asking(request), until, hurried=True), request)
+                    return pool, link, checked(replies, request), asked is not None
                 except Failure as raised:
                     self._distrust(node, raised)
                     failure = raised
@@ -200,7 +213,11 @@ class Driver(PoolRegistry[Pool]):
                     if link is not None:
                         pool.discard(link)
                     raise
+                asked = self._pointed_to(node, failure, request)
+                if asked is not None:
+                    continue
             self._follow(self._router.send(healing(request), until, failure, node))
+        raise undecided(asked).told()
 
     def _follow(self, route: Route) -> Any:
         """Run a generator of effects to its end."""

@@ -3,6 +3,7 @@
 A transport belongs to the loop that made it, so each loop that uses a backend gets connections of
 its own. They are closed by `aclose`, or else when the loop ends: `asyncio.run` and its kin finish
 the asynchronous generators of a loop before they close it, and one such generator holds the driver.
+A loop that was closed without that is noticed by the next one that comes, or by `close`.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
+from jinpy_cache_core import CacheConfigurationError
 from jinpy_cache_redis.drivers.async_driver import AsyncDriver
 
 
@@ -35,16 +37,27 @@ class LoopDrivers:
         self._tenants: WeakKeyDictionary[asyncio.AbstractEventLoop, _Tenant] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
+    @property
+    def in_use(self) -> bool:
+        """Whether any loop keeps something."""
+        return bool(self._tenants)
+
     def existing(self) -> AsyncDriver | None:
         """The driver of the running loop, if it has one."""
-        tenant = self._tenants.get(asyncio.get_running_loop())
-        return None if tenant is None else tenant.driver
+        try:
+            tenant = self._tenants.get(asyncio.get_running_loop())
+        except RuntimeError:
+            tenant = None  # raised below, where this error is not its context
+        else:
+            return None if tenant is None else tenant.driver
+        raise no_loop()
 
     async def for_running_loop(self) -> AsyncDriver:
         """The driver of the running loop."""
         loop = asyncio.get_running_loop()
         tenant = self._tenants.get(loop)
         if tenant is None:
+            self._evict()
             tenant = _Tenant(self._make_driver())
             with self._lock:
                 self._tenants[loop] = tenant
@@ -57,6 +70,15 @@ class LoopDrivers:
         with self._lock:
             return next((loop for loop in self._tenants if loop.is_running()), None)
 
+    def _evict(self) -> None:
+        """Close what loops keep that were closed without ending their generators."""
+        with self._lock:
+            gone = [(loop, kept) for loop, kept in self._tenants.items() if loop.is_closed()]
+            for loop, _ in gone:
+                del self._tenants[loop]
+        for _, tenant in gone:
+            tenant.driver.forsake()
+
     async def _until_loop_ends(self, driver: AsyncDriver) -> AsyncGenerator[None, None]:
         try:
             yield
@@ -68,12 +90,13 @@ class LoopDrivers:
 
     def close(self) -> None:
         """Close what every loop keeps, from any thread; loops that are at work do it themselves."""
+        self._evict()
         with self._lock:
             tenants = list(self._tenants.items())
         for loop, tenant in tenants:
             if loop.is_running():
                 loop.call_soon_threadsafe(tenant.driver.close)
-            elif not loop.is_closed():
+            else:
                 tenant.driver.close()
 
     async def aclose(self) -> None:
@@ -91,3 +114,13 @@ class LoopDrivers:
         self._lock = threading.Lock()
         for tenant in tenants.values():
             tenant.driver.abandon()
+
+
+def no_loop() -> CacheConfigurationError:
+    """The error of an asynchronous operation outside of asyncio."""
+    message = (
+        "The asynchronous operations of a Redis cache run on an asyncio event loop, and none is "
+        "running here. Under trio use the synchronous ones in a thread: "
+        "await trio.to_thread.run_sync(cache.get, key)."
+    )
+    return CacheConfigurationError(message)

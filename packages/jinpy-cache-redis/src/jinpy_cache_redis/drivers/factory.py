@@ -1,7 +1,6 @@
 """From a configuration to topology, connections, pools and drivers."""
 
-import ssl
-from typing import Any
+import math
 
 from jinpy_cache_core import CacheConfigurationError
 from jinpy_cache_redis.config import RedisCacheConfig
@@ -11,7 +10,9 @@ from jinpy_cache_redis.connections.dialing import Dialer
 from jinpy_cache_redis.connections.pool import LinkPool, Pool
 from jinpy_cache_redis.drivers.async_driver import AsyncDriver
 from jinpy_cache_redis.drivers.driver import Driver
+from jinpy_cache_redis.drivers.encryption import tls_context
 from jinpy_cache_redis.drivers.pool_registry import Pulse
+from jinpy_cache_redis.protocol.handshake import Handshake
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.timing import Timing
 from jinpy_cache_redis.routing.cluster import ClusterTopology
@@ -36,12 +37,15 @@ class DriverFactory:
             command_timeout=min(config.command_timeout, config.operation_timeout),
             pool_timeout=config.pool_timeout,
             operation_timeout=config.operation_timeout,
+            check_after=config.health_check_interval or math.inf,
         )
         self._policy = RetryPolicy(
             retries=config.retries, backoff=config.retry_backoff, longest=config.retry_backoff_max
         )
-        self._data = Dialer(data_options(config), config.ssl)
-        self._guides = Dialer(guide_options(config), config.ssl)
+        context = tls_context(config) if config.ssl else None
+        addresses = config.addresses
+        self._data = Dialer(data_handshake(config), context, addresses)
+        self._guides = Dialer(guide_handshake(config), context, addresses)
         self.topology = topology_of(config)
         self._router = Router(self.topology, self._policy, self._timing)
 
@@ -99,45 +103,20 @@ def topology_of(config: RedisCacheConfig) -> Topology:
     return OneServer(config.nodes[0])
 
 
-def data_options(config: RedisCacheConfig) -> dict[str, Any]:
-    """What redis-py is told about connections to servers that hold data."""
-    return {
-        "db": config.db or 0,
-        "username": config.username,
-        "password": None if config.password is None else config.password.reveal(),
-        "client_name": config.client_name,
-        **tls_options(config),
-    }
+def data_handshake(config: RedisCacheConfig) -> Handshake:
+    """What is said first to servers that hold data."""
+    return Handshake(
+        username=config.username,
+        password=None if config.password is None else config.password.reveal(),
+        db=config.db or 0,
+        client_name=config.client_name,
+    )
 
 
-def guide_options(config: RedisCacheConfig) -> dict[str, Any]:
-    """What redis-py is told about connections to sentinels."""
+def guide_handshake(config: RedisCacheConfig) -> Handshake:
+    """What is said first to sentinels."""
     password = config.sentinel_password
-    return {
-        "username": config.sentinel_username,
-        "password": None if password is None else password.reveal(),
-        **tls_options(config),
-    }
-
-
-def tls_options(config: RedisCacheConfig) -> dict[str, Any]:
-    """What redis-py is told about TLS: at least 1.2, certificate and host name verified."""
-    if not config.ssl:
-        return {}
-    keyfile_password = config.ssl_keyfile_password
-    verify = not config.ssl_insecure_skip_verify
-    options = {
-        "ssl_cert_reqs": "required" if verify else "none",
-        "ssl_check_hostname": verify and config.ssl_check_hostname,
-        "ssl_ca_certs": _text(config.ssl_ca_certs),
-        "ssl_ca_path": _text(config.ssl_ca_path),
-        "ssl_certfile": _text(config.ssl_certfile),
-        "ssl_keyfile": _text(config.ssl_keyfile),
-        "ssl_password": None if keyfile_password is None else keyfile_password.reveal(),
-        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
-    }
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _text(path: object) -> str | None:
-    return None if path is None else str(path)
+    return Handshake(
+        username=config.sentinel_username,
+        password=None if password is None else password.reveal(),
+    )

@@ -7,12 +7,16 @@ from typing import Generic, TypeVar
 from jinpy_cache_redis.connections.managed import ManagedPool
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
 from jinpy_cache_redis.protocol.nodes import Node
-from jinpy_cache_redis.routing.router import Router
+from jinpy_cache_redis.protocol.requests import Request
+from jinpy_cache_redis.routing.router import Router, points_elsewhere
 
 K = TypeVar("K", bound=ManagedPool)
 
 FOREVER = float("inf")
 """No limit but that of the operation."""
+
+ON_THE_WAY = frozenset({"MOVED", "ASK", "TRYAGAIN"})
+"""What a node of a cluster answers while a slot is being moved."""
 
 MakePool = Callable[[Node, bool], K]
 """Makes the pool for a server; the flag tells that it is one that guides, a sentinel."""
@@ -70,6 +74,33 @@ class PoolRegistry(Generic[K]):
         if failure.executed or (isinstance(failure, ServerError) and failure.distrusts):
             self._pools[node].drop_idle()
 
+    def _pointed_to(self, node: Node, failure: Failure, request: Request) -> Node | None:
+        """Take note of a failure of a held link; the node that serves the key for this once.
+
+        Raises:
+            CacheException: It means something for which there is no help.
+        """
+        if not points_elsewhere(failure):
+            return None
+        try:
+            return self._topology.learn(node, failure, request.key)
+        except Failure as meant:
+            raise meant.told() from meant
+
+    def _undone(self, node: Node, error: ServerError, finish: Request) -> list[None]:
+        """What a plan is told of a transaction that was refused.
+
+        One that the server did not take because the slot was on its way is as one whose key was
+        changed by somebody else: nothing was done, and the plan looks again.
+
+        Raises:
+            CacheException: It was refused for another reason.
+        """
+        if finish.replies > 1 and self._topology.sharded and error.code in ON_THE_WAY:
+            self._pointed_to(node, error, finish)
+            return [None]
+        raise error.told() from error
+
     def _every_pool(self) -> list[K]:
         return [*self._pools.values(), *self._guides.values()]
 
@@ -80,6 +111,12 @@ class PoolRegistry(Generic[K]):
             pools = self._every_pool()
         for pool in pools:
             pool.close()
+
+    def forsake(self) -> None:
+        """Close every connection, idle or not: the event loop that used them is closed."""
+        self.close()
+        for pool in self._every_pool():
+            pool.forsake()
 
     def abandon(self) -> None:
         """Let go of every connection in a forked child."""

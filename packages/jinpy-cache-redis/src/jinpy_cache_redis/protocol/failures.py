@@ -5,6 +5,7 @@ arise; the failures decide about retries; the last one becomes a `CacheException
 about a failure is whether the server may have executed the request all the same.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from jinpy_cache_core import (
@@ -65,9 +66,29 @@ class Refused(Unreachable):
 
 
 class Lost(Failure):
-    """The connection broke after the request was sent."""
+    """The connection broke after the request was sent.
+
+    Attributes:
+        heard: The replies that had come by then, if several were due.
+    """
 
     executed = True
+
+    def __init__(self, reason: str, node: Node | None = None, heard: Sequence[object] = ()) -> None:
+        super().__init__(reason, node)
+        self.heard = heard
+
+
+class Garbled(Lost):
+    """What came is no reply: the other side does not speak the protocol, or forged a length.
+
+    Attributes:
+        said: The beginning of what came.
+    """
+
+    def __init__(self, reason: str, node: Node | None = None, said: bytes = b"") -> None:
+        super().__init__(reason, node)
+        self.said = said
 
 
 class Silent(Failure):
@@ -104,7 +125,16 @@ class ServerError(Failure):
     @property
     def passing(self) -> bool:
         """Whether the server may well answer differently in a moment."""
-        return self.code in PASSING or self.reason.startswith(TOO_MANY_CLIENTS)
+        return self.code in PASSING
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the server does not serve this connection at all, whatever it is asked."""
+        return (
+            self.code in {"NOAUTH", "DENIED"}
+            or self.passing
+            or self.reason.startswith(TOO_MANY_CLIENTS)
+        )
 
     @property
     def distrusts(self) -> bool:
@@ -114,7 +144,7 @@ class ServerError(Failure):
     def told(self) -> CacheException:
         """The error for the caller."""
         server = "The Redis server" if self.node is None else f"The Redis server {self.node}"
-        message = f"{server} answered: {self.reason}"
+        message = with_way_out(f"{server} answered: ", self.reason)
         if self.code == "WRONGTYPE":
             message = (
                 "The key holds something that is no value of this cache, such as a list or a hash; "
@@ -138,6 +168,38 @@ HANGS_UP = "ERR Protocol error"
 """How the last reply of a connection begins that the server closes after it."""
 
 TOO_MANY_CLIENTS = "ERR max number of clients"
+
+WAYS_OUT = {
+    "NOAUTH": "Give the password, in the URL before the host or by the setting `password`.",
+    "WRONGPASS": "Correct `username` and `password`; in a URL they are percent-encoded.",
+    "ERR invalid password": "Correct the password; in a URL it is percent-encoded.",
+    "NOPERM": "Have the server's administrator allow it to this user (ACL SETUSER), or give "
+    "another user.",
+    "ERR Client sent AUTH, but no password is set": "Take the password out of the URL and the "
+    "settings.",
+    "ERR AUTH <password> called without any password": "Take the password out of the URL and the "
+    "settings, or name the user that it belongs to.",
+    "ERR wrong number of arguments for 'auth'": "This server knows no users: give the password "
+    "alone.",
+    "ERR DB index is out of range": "Choose a lower `db`, or raise `databases` on the server.",
+    "ERR invalid DB index": "Choose a lower `db`, or raise `databases` on the server.",
+    "ERR SELECT is not allowed": "A cluster has database 0 only: leave `db` out, and write "
+    "redis+cluster://.",
+    TOO_MANY_CLIENTS: "Raise `maxclients` on the server, or lower `pool_size` here.",
+    "DENIED": "Set a password on the server, or let it listen for this host.",
+    "ERR unknown command 'GET'": "If this is a sentinel, write redis+sentinel://host:port/service.",
+    "ERR unknown command `GET`": "If this is a sentinel, write redis+sentinel://host:port/service.",
+}
+"""How the server's words begin, and what to do about them."""
+
+
+def with_way_out(opening: str, text: str) -> str:
+    """The server's words, and what to do about them if that is known."""
+    hint = next((hint for head, hint in WAYS_OUT.items() if text.startswith(head)), "")
+    if not hint:
+        return opening + text
+    stop = "" if text.endswith((".", "?", "!")) else "."
+    return f"{opening}{text}{stop} {hint}"
 
 
 def first_error(replies: list[object], *, tolerant: bool = False) -> ServerError | None:

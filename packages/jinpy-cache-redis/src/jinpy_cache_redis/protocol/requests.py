@@ -62,7 +62,13 @@ class Finish(NamedTuple):
 
 
 class Servers(NamedTuple):
-    """Asks for the nodes that hold the data: one, or every primary of a cluster."""
+    """Asks for the nodes that hold the data: one, or every primary of a cluster.
+
+    Attributes:
+        fresh: Whether to find out anew what is known already.
+    """
+
+    fresh: bool = False
 
 
 Step: TypeAlias = Request | Several | Servers | Hold | Finish
@@ -81,11 +87,13 @@ def pack(*parts: bytes) -> bytes:
 
 def pack_transaction(commands: Iterable[tuple[bytes, ...]]) -> tuple[bytes, int]:
     """Commands between `MULTI` and `EXEC`, and how many replies that makes."""
-    packed = [_MULTI, *(pack(*command) for command in commands), _EXEC]
+    packed = [MULTI, *(pack(*command) for command in commands), _EXEC]
     return b"".join(packed), len(packed)
 
 
-_MULTI = pack(b"MULTI")
+MULTI = pack(b"MULTI")
+"""How a transaction begins."""
+
 _EXEC = pack(b"EXEC")
 
 

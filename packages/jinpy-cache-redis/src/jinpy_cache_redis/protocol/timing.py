@@ -1,6 +1,7 @@
 """How long things may take, and the clock that tells."""
 
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 import attrs
@@ -19,6 +20,7 @@ class Timing:
         command_timeout: For one attempt, from sending the request to reading its last reply.
         pool_timeout: For waiting until a connection is free.
         operation_timeout: For all of it, retries and waiting included.
+        check_after: After how long without use a connection is asked whether it still stands.
         monotonic: Tells the time.
     """
 
@@ -26,6 +28,7 @@ class Timing:
     command_timeout: float
     pool_timeout: float
     operation_timeout: float
+    check_after: float = inf
     monotonic: Callable[[], float] = monotonic
 
     def connecting(self, until: float) -> float:

@@ -6,21 +6,39 @@ another node for this one request, which is announced there by `ASKING`.
 """
 
 import random
+from collections.abc import Callable
+from time import monotonic
 
 import attrs
 from redis.crc import key_slot
 
-from jinpy_cache_redis.protocol.failures import CONNECTION_CODES, Failure, ServerError, Unreachable
+from jinpy_cache_redis.protocol.failures import (
+    CONNECTION_CODES,
+    Failure,
+    Refused,
+    ServerError,
+    Unreachable,
+)
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request, pack
-from jinpy_cache_redis.routing.topology import Discovery, Exchange, decoded, refusal
+from jinpy_cache_redis.routing.topology import (
+    Discovery,
+    Exchange,
+    decoded,
+    in_two_sweeps,
+    refusal,
+)
 
 CLUSTER_SLOTS = Request(pack(b"CLUSTER", b"SLOTS"))
 """Which primary owns which slots; understood by every version that has a cluster."""
 
 ASKING = pack(b"ASKING")
 """Lets the next command be served by a node that is about to own its slot."""
+
+
+CLUSTER_DISABLED = "cluster support disabled"
+"""What a server says that belongs to no cluster."""
 
 
 @attrs.define
@@ -36,6 +54,8 @@ class ClusterTopology:
     greeting: Greeting | None = attrs.field(default=None, init=False)
     _owners: dict[int, Node] = attrs.field(factory=dict[int, Node], init=False)
     _known: list[Node] = attrs.field(factory=list[Node], init=False)
+    _suspect: Node | None = attrs.field(default=None, init=False)
+    _monotonic: Callable[[], float] = attrs.field(default=monotonic)
     _stale: bool = attrs.field(default=True, init=False)
 
     def node_for(self, key: bytes | None) -> Node | None:
@@ -56,27 +76,36 @@ class ClusterTopology:
 
     def discover(self, until: float) -> Discovery:
         """See `Topology`."""
-        reasons: list[str] = []
-        for node in dict.fromkeys([*random.sample(self._known, len(self._known)), *self.seeds]):
+        reasons: dict[Node, str] = {}
+        refused: Failure | None = None
+        nodes = dict.fromkeys([*random.sample(self._known, len(self._known)), *self.seeds])
+        order = sorted(nodes, key=lambda node: node == self._suspect)
+        for node, by in in_two_sweeps(order, until, self._monotonic):
+            if node in reasons and (refused or self._monotonic() >= until):
+                break
             try:
-                reply = refusal((yield Exchange(node, CLUSTER_SLOTS, until)))
+                reply = refusal((yield Exchange(node, CLUSTER_SLOTS, by)))
             except ServerError as failure:
                 if failure.code in CONNECTION_CODES and not failure.passing:
                     raise
-                reasons.append(f"{node} answered: {failure.reason}")
+                if CLUSTER_DISABLED in failure.reason:
+                    raise _no_cluster(node) from failure
+                reasons[node] = f"{node} answered: {failure.reason}"
             except Failure as failure:
-                if failure.final:
-                    raise
-                reasons.append(failure.reason)
+                refused = failure if failure.final else refused
+                reasons[node] = failure.reason
             else:
                 owners = _owners(reply, asked=node)
                 if owners:
                     self._owners = owners
                     self._known = sorted(set(owners.values()))
                     self._stale = False
+                    self._suspect = None
                     return
-                reasons.append(f"{node} knows of no slots.")
-        message = f"No node of the cluster told who owns what. {' '.join(reasons)}"
+                reasons[node] = f"{node} knows of no slots."
+        if refused is not None:
+            raise refused
+        message = f"No node of the cluster told who owns what. {' '.join(reasons.values())}"
         raise Unreachable(message)
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
@@ -92,8 +121,14 @@ class ClusterTopology:
             elif failure.passing:
                 self._stale = True
         elif not failure.final:
+            self._suspect = node
             self._stale = True
         return None
+
+
+def _no_cluster(node: Node) -> Refused:
+    message = f"Redis at {node} is no node of a cluster: write redis://{node} instead."
+    return Refused(message, node)
 
 
 def _target(failure: ServerError, node: Node) -> Node:

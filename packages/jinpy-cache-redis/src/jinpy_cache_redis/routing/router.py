@@ -7,7 +7,7 @@ import attrs
 
 from jinpy_cache_redis.protocol.failures import Failure, ServerError, Unreachable, first_error
 from jinpy_cache_redis.protocol.nodes import Node
-from jinpy_cache_redis.protocol.requests import Finish, Request, Step, pack, split_commands
+from jinpy_cache_redis.protocol.requests import MULTI, Finish, Request, Step, pack, split_commands
 from jinpy_cache_redis.protocol.timing import Timing
 from jinpy_cache_redis.routing.cluster import ASKING
 from jinpy_cache_redis.routing.retries import RetryPolicy, explained
@@ -44,11 +44,11 @@ class Router:
         node = at
         while True:
             if failure is not None:
-                asked = self.topology.learn(node, failure, request.key) if node else None
-                if asked is not None and not _may_ask(request):
-                    asked = None
-                    redirects = MOST_REDIRECTS
-                if _redirects(failure) and redirects < MOST_REDIRECTS:
+                try:
+                    asked = self.topology.learn(node, failure, request.key) if node else None
+                except Failure as meant:
+                    raise meant.told() from meant
+                if points_elsewhere(failure) and redirects < MOST_REDIRECTS:
                     redirects += 1
                 else:
                     failures += 1
@@ -67,18 +67,24 @@ class Router:
                     raise unserved()
                 if asked is None:
                     return checked((yield Exchange(node, request, until)), request)
-                replies = (yield Exchange(node, _asking(request), until))[1::2]
-                return checked(replies[0] if request.replies == 1 else replies, request)
+                replies = yield Exchange(node, asking(request), until)
+                return checked(answered(replies, request), request)
             except Failure as raised:
                 failure = raised
 
-    def servers(self, until: float) -> Route:
-        """Find out which servers hold the data."""
+    def servers(self, until: float, *, fresh: bool = False) -> Route:
+        """Find out which servers hold the data.
+
+        Args:
+            until: The end of the operation's budget, on the monotonic clock.
+            fresh: Whether to ask even if that is known already.
+        """
         failures = 0
         while True:
-            nodes = self.topology.primaries()
+            nodes = None if fresh else self.topology.primaries()
             if nodes is not None:
                 return nodes
+            fresh = False
             try:
                 yield from self.topology.discover(until)
             except Failure as failure:
@@ -104,22 +110,28 @@ def checked(reply: Any, request: Request) -> Any:
     return reply
 
 
-def _redirects(failure: Failure) -> bool:
+def points_elsewhere(failure: Failure) -> bool:
+    """Whether a node of a cluster named another one for the key."""
     return isinstance(failure, ServerError) and failure.code in {"MOVED", "ASK"}
 
 
-def _asking(request: Request) -> Request:
-    """The request with each of its commands announced."""
+def asking(request: Request) -> Request:
+    """The request, announced to a server that its slot is on its way to.
+
+    Each command is announced by itself; of a transaction only its beginning can be, and that is for
+    all of it.
+    """
     commands = split_commands(request.data)
+    if commands[0] == MULTI:
+        return request._replace(data=ASKING + request.data, replies=request.replies + 1)
     data = b"".join([ASKING + command for command in commands])
     return request._replace(data=data, replies=2 * len(commands))
 
 
-def _may_ask(request: Request) -> bool:
-    """Whether the commands can be announced one by one, which those of a transaction cannot."""
-    return request.replies == len(split_commands(request.data)) and not request.data.startswith(
-        (pack(b"MULTI"), pack(b"WATCH"))
-    )
+def answered(replies: list[Any], request: Request) -> Any:
+    """The replies to a request, from those to `asking(request)`."""
+    own = replies[1:] if request.data.startswith(MULTI) else replies[1::2]
+    return own[0] if request.replies == 1 else own
 
 
 def grouped(requests: list[Request], topology: Topology) -> dict[Node | None, list[int]]:
@@ -188,6 +200,11 @@ def to_redo(answers: list[Any]) -> list[int]:
 def unserved() -> Unreachable:
     """The failure for a key whose slot has no owner."""
     return Unreachable("No node of the cluster serves the key's slot at the moment.")
+
+
+def undecided(node: Node | None) -> Unreachable:
+    """The failure for a key that is sent from node to node."""
+    return Unreachable("The nodes of the cluster do not agree on who serves the key.", node)
 
 
 def healing(request: Request) -> Request:

@@ -1,12 +1,21 @@
 """The primary that sentinels name."""
 
+from collections.abc import Callable
+from time import monotonic
+
 import attrs
 
-from jinpy_cache_redis.protocol.failures import Failure, ServerError, Unreachable
+from jinpy_cache_redis.protocol.failures import (
+    Failure,
+    Refused,
+    ServerError,
+    Unreachable,
+    with_way_out,
+)
 from jinpy_cache_redis.protocol.handshake import PRIMARY_ONLY, Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request, pack
-from jinpy_cache_redis.routing.topology import Discovery, Exchange, decoded
+from jinpy_cache_redis.routing.topology import Discovery, Exchange, decoded, in_two_sweeps
 
 
 @attrs.define
@@ -22,6 +31,7 @@ class SentinelTopology:
     service: str
     sharded: bool = attrs.field(default=False, init=False)
     greeting: Greeting | None = attrs.field(default=PRIMARY_ONLY, init=False)
+    _monotonic: Callable[[], float] = attrs.field(default=monotonic)
     _primary: Node | None = attrs.field(default=None, init=False)
 
     def node_for(self, key: bytes | None) -> Node | None:
@@ -39,24 +49,31 @@ class SentinelTopology:
     def discover(self, until: float) -> Discovery:
         """See `Topology`."""
         command = pack(b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", self.service.encode())
-        reasons: list[str] = []
-        for sentinel in self.sentinels:
+        reasons: dict[Node, str] = {}
+        refused: Failure | None = None
+        for sentinel, by in in_two_sweeps(list(self.sentinels), until, self._monotonic):
+            if sentinel in reasons and (refused or self._monotonic() >= until):
+                break
             try:
-                reply = yield Exchange(sentinel, Request(command), until, guide=True)
+                reply = yield Exchange(sentinel, Request(command), by, guide=True)
             except Failure as failure:
-                if failure.final:
-                    raise
-                reasons.append(failure.reason)
+                refused = failure if failure.final else refused
+                reasons[sentinel] = failure.reason
                 continue
             if isinstance(reply, ServerError):
-                reasons.append(f"The sentinel {sentinel} answered: {reply.reason}")
+                text = with_way_out(f"The sentinel {sentinel} answered: ", reply.reason)
+                if "unknown command" in reply.reason.lower():
+                    refused = Refused(_no_sentinel(sentinel), sentinel)
+                reasons[sentinel] = text
             elif not reply:
-                reasons.append(f"The sentinel {sentinel} knows no primary named {self.service!r}.")
+                reasons[sentinel] = f"The sentinel {sentinel} knows no primary {self.service!r}."
             else:
                 self._primary = Node(decoded(reply[0]), int(reply[1]))
                 self.sentinels = [sentinel, *(one for one in self.sentinels if one != sentinel)]
                 return
-        message = f"No sentinel named a primary. {' '.join(reasons)}"
+        if refused is not None:
+            raise refused
+        message = f"No sentinel named a primary. {' '.join(reasons.values())}"
         raise Unreachable(message)
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
@@ -64,3 +81,7 @@ class SentinelTopology:
         if node == self._primary and not (isinstance(failure, ServerError) and not failure.passing):
             self._primary = None
         return None
+
+
+def _no_sentinel(node: Node) -> str:
+    return f"Redis at {node} is no sentinel: write redis://{node} for the server itself."

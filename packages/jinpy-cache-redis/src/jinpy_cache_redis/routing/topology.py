@@ -5,12 +5,12 @@ never changed, so no lock is needed; finding it out twice at once does no harm. 
 generator of exchanges, like an operation's plan, so it too is written once for both drivers.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import attrs
 
-from jinpy_cache_redis.protocol.failures import Failure, ServerError
+from jinpy_cache_redis.protocol.failures import Failure, Refused, ServerError
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
@@ -74,7 +74,11 @@ class Topology(Protocol):
         raise NotImplementedError
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
-        """Take note of a failure; the server that the reply pointed to for this once, if any."""
+        """Take note of a failure; the server that the reply pointed to for this once, if any.
+
+        Raises:
+            Failure: It means something else, for which there is no help.
+        """
         raise NotImplementedError
 
 
@@ -103,8 +107,31 @@ class OneServer:
         yield from ()
 
     def learn(self, node: Node, failure: Failure, key: bytes | None) -> Node | None:
-        """See `Topology`."""
+        """See `Topology`; a cluster's directions say that the URL should be another."""
+        if isinstance(failure, ServerError) and failure.code in {"MOVED", "ASK"}:
+            message = (
+                f"Redis at {node} is a node of a cluster: write redis+cluster://{node} instead, "
+                "rediss+cluster:// where it speaks TLS."
+            )
+            raise Refused(message, node) from failure
         return None
+
+
+FIRST_PATIENCE = 0.3
+"""Seconds for each server that is asked about others, until all have been asked once."""
+
+
+def in_two_sweeps(
+    nodes: list[Node], until: float, monotonic: Callable[[], float]
+) -> Iterator[tuple[Node, float]]:
+    """Whom to ask about others, and until when.
+
+    One that hangs costs little the first time round; whoever needs longer gets it the second time.
+    """
+    for node in nodes:
+        yield node, min(until, monotonic() + FIRST_PATIENCE)
+    for node in nodes:
+        yield node, until
 
 
 def decoded(reply: Any) -> str:
