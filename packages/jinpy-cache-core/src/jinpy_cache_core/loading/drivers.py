@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 from contextlib import suppress
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Final, TypeVar
 
 from jinpy_cache_core.exceptions import (
+    FULL_TRACEBACKS,
     CacheException,
     CacheValueTypeError,
     shown_key,
@@ -26,6 +28,9 @@ from jinpy_cache_core.loading.steps import (
 
 T = TypeVar("T")
 
+_OURS: Final = "jinpy_cache"
+"""What the names of our modules begin with."""
+
 
 def run(plan: Plan[T], loading: Loading) -> T:
     """Run a plan in this thread.
@@ -36,7 +41,8 @@ def run(plan: Plan[T], loading: Loading) -> T:
     """
     outcome: Any = None
     failure: BaseException | None = None
-    step: Step | None = None
+    raised: BaseException | None = None
+    trace: TracebackType | None = None
     while True:
         try:
             step = plan.send(outcome) if failure is None else plan.throw(failure)
@@ -45,8 +51,10 @@ def run(plan: Plan[T], loading: Loading) -> T:
             return value
         except StoppedFactory as stopped:
             raise stopped.error from None
-        except CacheException as error:
-            if error is failure and not isinstance(step, Compute):
+        except BaseException as error:
+            if error is raised:
+                error.__traceback__ = trace
+            elif error is failure and isinstance(error, CacheException):
                 raise without_frames(error) from error.__cause__
             raise
         outcome = failure = None
@@ -54,6 +62,8 @@ def run(plan: Plan[T], loading: Loading) -> T:
             outcome = _carry_out(step, loading)
         except BaseException as error:  # noqa: BLE001 - the plan decides what to do about it
             failure = error
+            if isinstance(step, Compute):
+                raised, trace = error, _of_the_factory(error.__traceback__)
 
 
 def _carry_out(step: Step, loading: Loading) -> Any:
@@ -81,6 +91,15 @@ def _carry_out(step: Step, loading: Loading) -> Any:
     return started
 
 
+def _of_the_factory(trace: TracebackType | None) -> TracebackType | None:
+    """What a factory's error went through before it came to us."""
+    while not FULL_TRACEBACKS and trace is not None and trace.tb_next is not None:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            break
+        trace = trace.tb_next
+    return trace
+
+
 def _computed(step: Compute) -> Any:
     before = current_flights.set((*current_flights.get(), *step.parts))
     try:
@@ -104,7 +123,8 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
     """Same as `run`, asynchronously, in this task; cancelling it reaches the plan."""
     outcome: Any = None
     failure: BaseException | None = None
-    step: Step | None = None
+    raised: BaseException | None = None
+    trace: TracebackType | None = None
     while True:
         try:
             step = plan.send(outcome) if failure is None else plan.throw(failure)
@@ -113,8 +133,10 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
             return value
         except StoppedFactory as stopped:
             raise stopped.error from None
-        except CacheException as error:
-            if error is failure and not isinstance(step, Compute):
+        except BaseException as error:
+            if error is raised:
+                error.__traceback__ = trace
+            elif error is failure and isinstance(error, CacheException):
                 raise without_frames(error) from error.__cause__
             raise
         outcome = failure = None
@@ -125,6 +147,8 @@ async def arun(plan: Plan[T], loading: Loading) -> T:
             raise
         except BaseException as error:  # noqa: BLE001 - the plan decides what to do about it
             failure = error
+            if isinstance(step, Compute):
+                raised, trace = error, _of_the_factory(error.__traceback__)
 
 
 async def _acarry_out(step: Step, loading: Loading) -> Any:

@@ -103,6 +103,8 @@ class Returns:
 
     def empty(self, seconds: float, more: list[tuple[str, bytes]]) -> None:
         """Wait for what is under way, and give back more here and now: the process ends."""
+        if self._pid != os.getpid():  # a forked child that never gave anything back
+            self._renew()
         until = time.monotonic() + seconds
         self.drain(seconds)
         batch = {key: Releasing(token) for key, token in more}
