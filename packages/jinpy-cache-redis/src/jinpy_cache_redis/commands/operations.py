@@ -9,7 +9,15 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from jinpy_cache_core import MISSING, UNCHANGED, CacheException, CacheValueError, Decision, Record
+from jinpy_cache_core import (
+    MISSING,
+    UNCHANGED,
+    CacheConnectionError,
+    CacheException,
+    CacheValueError,
+    Decision,
+    Record,
+)
 from jinpy_cache_core.backend import (
     NEVER,
     Codec,
@@ -83,7 +91,11 @@ class Commands:
         payload = yield Request(pack(b"GET", stored), stored)
         if payload is None:
             return default
-        value = self.value(key, payload, kind)
+        try:
+            value = self.value(key, payload, kind)
+        except TypeError:
+            refuse_unless_bytes(payload)
+            raise
         return default if value is MISSING else value
 
     def value(self, key: str, payload: bytes, kind: type[Any] | None = None) -> Any:
@@ -230,12 +242,17 @@ class Commands:
             payloads = yield Request(pack(b"MGET", *stored), stored[0])
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
-        for key, payload in zip(keys, payloads, strict=True):
-            if payload is not None:
-                layered = payload[:1] == LAYERED
-                value = self.value(key, payload) if layered else decode(key, payload)
-                if value is not MISSING:
-                    values[key] = value
+        payload: Any = None
+        try:
+            for key, payload in zip(keys, payloads, strict=True):
+                if payload is not None:
+                    layered = payload[:1] == LAYERED
+                    value = self.value(key, payload) if layered else decode(key, payload)
+                    if value is not MISSING:
+                        values[key] = value
+        except TypeError:
+            refuse_unless_bytes(payload)
+            raise
         return values
 
     def set_many(self, payloads: dict[str, bytes], seconds: float) -> Plan[None]:
@@ -336,6 +353,17 @@ def _seconds_left(milliseconds: int) -> float:
     if milliseconds == NO_EXPIRY:
         return NEVER
     return max(0, milliseconds) / 1000
+
+
+def refuse_unless_bytes(payload: object) -> None:
+    """Consulted only once reading a payload has failed.
+
+    Raises:
+        CacheConnectionError: It is none: what answers is not the server it pretends to be.
+    """
+    if not isinstance(payload, bytes):
+        message = f"Redis answered a read with {type(payload).__name__}, which no server does."
+        raise CacheConnectionError(message)
 
 
 def raise_refusals(answers: list[Any]) -> None:
