@@ -277,7 +277,7 @@ def test_a_process_with_an_old_map(own_cluster, half, make, start_server):
     until(lambda: own_cluster._known(added) == len(own_cluster.servers) + 1, "all are known")
     until(lambda: own_cluster._known(source) == len(own_cluster.servers) + 1, "it is known")
     hand_over(range(2000), source, added)
-    for server in own_cluster.servers[:3]:
+    for server in [*own_cluster.servers[:3], added]:
         until(lambda s=server: own_cluster.owner_of(s, 0) == added.port, "every primary knows")
     new.set_many(dict.fromkeys(keys, 1))
 
