@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from typing import Self
 
 import pytest
 import trustme
@@ -61,7 +62,7 @@ class Load:
         if value not in {None, key}:
             self.wrong.append((key, value))
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -1,4 +1,4 @@
-"""What is said when the server, the URL or a file is not what it should be: at once, with a way out."""
+"""What is said when a server, URL or file is not what it should be: at once, with a way out."""
 
 import time
 
