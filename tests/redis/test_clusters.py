@@ -207,3 +207,138 @@ def test_a_cluster_fails_over_under_load(own_cluster):
     with RedisCacheBackend(config) as backend:
         backend.set_many({f"k{n}": {"k": n} for n in range(30)})
         assert ([], [], []) == load(backend, disturb)
+
+
+@pytest.fixture
+def migrating(cluster):
+    """A key whose slot is on its way from the first primary to the second, and is put back."""
+    source, target = cluster.servers[:2]
+    here, there = (str_of(one.ask("CLUSTER", "MYID")) for one in (source, target))
+
+    def start(stored: bytes) -> None:
+        slot = key_slot(stored)
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", here)
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", there)
+        begun.append(slot)
+
+    begun: list[int] = []
+    yield start
+    for slot in begun:
+        source.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+        target.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+
+
+TRANSACTIONS = {
+    "get_or_set": (lambda cache, key: cache.get_or_set(key, lambda: "v", 60), "v"),
+    "pop": (lambda cache, key: cache.pop(key), None),
+    "touch": (lambda cache, key: cache.touch(key, 60), False),
+    "incr": (lambda cache, key: cache.incr(key, 3, ttl=60), 3),
+    "add": (lambda cache, key: cache.add(key, 1, 60), True),
+    "get": (lambda cache, key: cache.get(key), None),
+}
+
+
+@pytest.mark.parametrize("name", TRANSACTIONS)
+def test_a_key_that_is_not_there_while_its_slot_moves(half, cluster, migrating, name):
+    """Transactions follow to the node that the slot is on its way to, in a few commands."""
+    cache = half(cluster.url)
+    cache.get("x")
+    prefix = cache.backend._commands.prefix
+    key = next(k for k in map(str, range(9**9)) if key_slot(prefix + k.encode()) < 5000)
+    migrating(prefix + key.encode())
+    call, expected = TRANSACTIONS[name]
+    before = sum(commands_of(server) for server in cluster.servers[:3])
+
+    assert expected == call(cache, key)
+
+    assert sum(commands_of(server) for server in cluster.servers[:3]) - before < 60
+    assert cache.is_healthy() is True
+    if name in {"get_or_set", "incr", "add"}:
+        assert cache.exists(key) is True
+        assert key in set(cache.scan())
+    cache.clear()
+    assert cache.exists(key) is False
+
+
+def commands_of(server) -> int:
+    """How many commands a server has executed."""
+    with server.admin() as client:
+        return int(client.info("stats")["total_commands_processed"])
+
+
+def test_a_process_with_an_old_map(own_cluster, half, make, start_server):
+    """After a node was added and has got slots, `scan` sees every key, and `clear` leaves none."""
+    old, new = half(own_cluster.url), make(own_cluster.url)
+    keys = {f"k{number}" for number in range(1000)}
+    old.get("x")
+    source = own_cluster.servers[0]
+    added = start_server(cluster_enabled="yes", cluster_node_timeout=str(BRITTLE))
+    added.ask("CLUSTER", "MEET", "127.0.0.1", source.port)
+    until(lambda: own_cluster._known(added) == len(own_cluster.servers) + 1, "all are known")
+    until(lambda: own_cluster._known(source) == len(own_cluster.servers) + 1, "it is known")
+    hand_over(range(2000), source, added)
+    for server in [*own_cluster.servers[:3], added]:
+        until(lambda s=server: own_cluster.owner_of(s, 0) == added.port, "every primary knows")
+    new.set_many(dict.fromkeys(keys, 1))
+
+    assert keys == set(old.scan())
+    old.clear()
+    assert [] == list(new.scan())
+    assert 0 == added.ask("DBSIZE")
+
+
+def hand_over(slots: range, source, target) -> None:
+    """Give slots without keys from one node to another."""
+    with source.admin() as giver, target.admin() as taker:
+        name, before = (str_of(one.execute_command("CLUSTER", "MYID")) for one in (taker, giver))
+        for slot in slots:
+            taker.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", before)
+            taker.execute_command("CLUSTER", "SETSLOT", slot, "NODE", name)
+            giver.execute_command("CLUSTER", "SETSLOT", slot, "NODE", name)
+
+
+def test_a_node_that_hangs_while_the_map_is_asked_for(own_cluster, half):
+    """Another node is asked soon, so that the keys of the others do not wait for it."""
+    frozen = own_cluster.servers[0]
+    cache = half(own_cluster.url, operation_timeout=10.0, command_timeout=10.0)
+    prefix = cache.backend._commands.prefix
+    key = next(k for k in map(str, range(9**9)) if key_slot(prefix + k.encode()) > 12_000)
+    frozen.pause()
+    try:
+        began = time.monotonic()
+        cache.set(key, 1)
+        took = time.monotonic() - began
+    finally:
+        frozen.resume()
+    assert took < 2.0
+
+
+def test_health_follows_a_failover(own_cluster, half):
+    """Once a replica has taken over, the cluster is healthy again, for who knew the old one too."""
+    cache = half(own_cluster.url)
+    assert cache.is_healthy() is True
+    own_cluster.servers[0].kill()
+    until(cache.is_healthy, "the cluster is healthy")
+
+
+def test_an_address_map(cluster, half):
+    """Addresses that a cluster tells and that lead nowhere from here are replaced."""
+    from tests.redis.proxy import Proxy
+
+    proxies = {server.port: Proxy(server.port) for server in cluster.servers}
+    try:
+        mapped = {f"127.0.0.1:{port}": f"localhost:{one.port}" for port, one in proxies.items()}
+        cache = half(cluster.url, address_map=mapped)
+        cache.set_many({f"k{n}": n for n in range(50)}, ttl=60)
+        assert 50 == len(list(cache.scan()))
+        cache.clear()
+        assert all(one.accepted for port, one in proxies.items() if port in primaries(cluster))
+        cache.backend.close()
+    finally:
+        for one in proxies.values():
+            one.close()
+
+
+def primaries(group) -> set[int]:
+    """The ports of those that hold slots."""
+    return {server.port for server in group.primaries()}

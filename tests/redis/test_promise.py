@@ -169,7 +169,11 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
 
 
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
-    """Ten thousand tasks: one computation, no error, at most 20 commands."""
+    """Ten thousand tasks: one computation, no error, a handful of commands.
+
+    Callers share the next claim that is not sent yet, so there is one for each round trip in which
+    tasks still begin: 16 to 20 commands on a quiet machine, more where beginning takes longer.
+    """
     proxy = slow_link
     # Ten thousand tasks keep a busy machine's loop from looking at its sockets for a while.
     patient = dict.fromkeys(("connect_timeout", "command_timeout", "pool_timeout"), 20.0)
@@ -190,7 +194,7 @@ def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
         assert ["value"] * 10_000 == runner.run(main())
         proxy.delay = 0.0
     assert 1 == len(computed)
-    assert _commands(server) - commands <= 20
+    assert _commands(server) - commands <= 60
 
 
 @pytest.fixture

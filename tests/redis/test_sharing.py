@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.redis.servers import until
@@ -314,3 +315,63 @@ def test_clients_that_are_lent(standalone):
     asyncio.run(main())
     with pytest.raises(CacheConfigurationError, match=r"redis\.Redis"):
         RedisCacheConfig(client=object())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_loops_that_are_closed_without_a_word(make, standalone):
+    """The connections of sixty loops that did not finish their generators do not add up."""
+    cache = make(standalone.url)
+    before = descriptors()
+    for number in range(60):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(cache.aset(f"k{number}", number))
+        assert number == loop.run_until_complete(cache.aget(f"k{number}"))
+        loop.close()
+    assert descriptors() <= before + 1
+    cache.close()
+    assert descriptors() == before
+
+
+@pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+def test_a_backend_that_is_dropped(standalone):
+    """It warns, and what it held is released."""
+    before = descriptors()
+    cache = RedisCacheBackend(RedisCacheConfig(url=standalone.url, name="dropped"))
+    cache.get("k")
+    with new_runner() as runner:
+        runner.run(cache.aget("k"))
+        held = [cache]
+        del cache
+        with pytest.warns(ResourceWarning, match="'dropped'.*without close"):
+            drop(held)
+    assert descriptors() == before
+
+
+def test_a_backend_that_was_not_used_is_dropped_without_a_word(standalone):
+    """There is nothing to release."""
+    RedisCacheBackend(RedisCacheConfig(url=standalone.url, name="dropped"))
+    gc.collect()
+
+
+def test_a_connection_that_was_idle_for_long_is_asked_first(half, proxy):
+    """A counter, which is sent once, gets a connection that stands, in spite of a silent drop."""
+    cache = half(proxy.url, health_check_interval=0.000001, command_timeout=0.3)
+    assert 1 == cache.incr("idle")
+    proxy.swallow = True
+    with pytest.raises(CacheException):
+        cache.get("k")
+    proxy.swallow = False
+    assert 2 == cache.incr("idle")
+    cache.delete("idle")
+
+
+def drop(held: list[RedisCacheBackend]) -> None:
+    """Let go of what is held, for certain."""
+    held.clear()
+    gc.collect()
+
+
+def descriptors() -> int:
+    """How many descriptors this process has open."""
+    return len(list(Path("/proc/self/fd").iterdir()))

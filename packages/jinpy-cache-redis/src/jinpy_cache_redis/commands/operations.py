@@ -9,7 +9,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from jinpy_cache_core import MISSING, UNCHANGED, CacheException, CacheValueError, Decision, Record
+from jinpy_cache_core import (
+    MISSING,
+    UNCHANGED,
+    CacheConnectionError,
+    CacheException,
+    CacheValueError,
+    Decision,
+    Record,
+)
 from jinpy_cache_core.backend import (
     HEAVY_BYTES,
     NEVER,
@@ -126,9 +134,13 @@ class Commands:
                 left = yield Request(pack(b"PTTL", stored), stored, once=once)
         if payload is None:
             return default
-        if large and len(payload) > HEAVY_BYTES:
-            return Undecoded(payload, left)
-        value = self.value(key, payload, kind, left)
+        try:
+            if large and len(payload) > HEAVY_BYTES:
+                return Undecoded(payload, left)
+            value = self.value(key, payload, kind, left)
+        except TypeError:
+            refuse_unless_bytes(payload)
+            raise
         return default if value is MISSING else value
 
     def value(
@@ -296,16 +308,21 @@ class Commands:
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
         left = yield from self._left_of_layered(keys, payloads, once=once)
-        for key, payload in zip(keys, payloads, strict=True):
-            if payload is not None:
-                known = left.get(key)
-                if known is None:
-                    layered = payload[:1] == LAYERED
-                    value = self.value(key, payload) if layered else decode(key, payload)
-                else:
-                    value = self.value(key, payload, None, known)
-                if value is not MISSING:
-                    values[key] = value
+        payload: Any = None
+        try:
+            for key, payload in zip(keys, payloads, strict=True):
+                if payload is not None:
+                    known = left.get(key)
+                    if known is None:
+                        layered = payload[:1] == LAYERED
+                        value = self.value(key, payload) if layered else decode(key, payload)
+                    else:
+                        value = self.value(key, payload, None, known)
+                    if value is not MISSING:
+                        values[key] = value
+        except TypeError:
+            refuse_unless_bytes(payload)
+            raise
         return values
 
     def _left_of_layered(
@@ -580,6 +597,17 @@ def _seconds_left(milliseconds: int) -> float:
     if milliseconds == NO_EXPIRY:
         return NEVER
     return max(0, milliseconds) / 1000
+
+
+def refuse_unless_bytes(payload: object) -> None:
+    """Consulted only once reading a payload has failed.
+
+    Raises:
+        CacheConnectionError: It is none: what answers is not the server it pretends to be.
+    """
+    if not isinstance(payload, bytes):
+        message = f"Redis answered a read with {type(payload).__name__}, which no server does."
+        raise CacheConnectionError(message)
 
 
 def raise_refusals(answers: list[Any]) -> None:

@@ -72,6 +72,7 @@ class StreamLink(asyncio.Protocol):
             raise self._lost(None)
         self._waiter = waiter = self._loop.create_future()
         self._wanted = request.replies
+        self._begun = False
         timer = self._loop.call_later(seconds, self._expire)
         try:
             transport.write(request.data)
@@ -90,8 +91,9 @@ class StreamLink(asyncio.Protocol):
             reader.feed(data)
             while (reply := reader.gets(False)) is not PARTIAL:
                 self._take(reply)
-            begun, self._begun = self._begun, reader.has_data()
-            if self._begun and not begun:
+            waiter = self._waiter
+            if waiter is not None and not waiter.done() and not self._begun:
+                self._begun = True
                 refuse_forged(data[:SAID_BYTES])
         except (hiredis.HiredisError, MemoryError) as error:
             self._fail(garbled(self.node, data[:SAID_BYTES], error))
