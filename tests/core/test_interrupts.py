@@ -26,7 +26,11 @@ from jinpy_cache_core.serializers.registry import TypeRegistry
 from jinpy_cache_testing import bounded
 from jinpy_cache_testing.interrupts import Storm, works_elsewhere
 
-pytestmark = pytest.mark.timeout(method="thread")  # the alarm is ours
+pytestmark = [
+    pytest.mark.timeout(method="thread"),  # the alarm is ours
+    # Python itself swallows what a handler raises while a weak reference is being cleared.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 
@@ -248,14 +252,12 @@ def rage(interrupts: int) -> None:
         assert shelf.closed
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_leaves_no_lock():
     """Of statistics, events, registries, managers and closing; nothing is counted twice."""
     rage(1000)
 
 
 @pytest.mark.soak
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_hundred_thousand_interrupts():
     """The same, for as long as it takes to meet every instant."""
     rage(100_000)

@@ -4,6 +4,10 @@ A lock of the core is entered by a `with` on a re-entrant lock of the standard l
 interpreter does in one step: a signal handler that raises finds it taken by a `with` or not at
 all, and one that comes back to the cache, like a finaliser, does not wait for its own thread. So
 what a lock guards is one step as well, or right again after it was left half-way.
+
+One thing the compiler gets wrong, up to 3.13 at least: where a loop or comprehension ends with a
+condition, the jump back to its beginning belongs to no `with` or `try` around it, and handlers run
+at that very jump. So no such loop stands inside of one; it goes into a function of its own.
 """
 
 import os

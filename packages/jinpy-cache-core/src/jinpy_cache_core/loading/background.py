@@ -126,14 +126,11 @@ class Background:
         """
         self._open()
         own = running_loop()
-        until = time.monotonic() + seconds
         with self._changed:
             self._closed = True
-            for task, loop in list(self._tasks.items()):
-                if loop is own:
-                    task.cancel()
-            while self._others(own) and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+            for task in self._of(own):
+                task.cancel()
+            self._changed.wait_for(lambda: not self._others(own), seconds)
             return self._others(own)
 
     async def adrain(self, seconds: float = DRAIN_SECONDS) -> int:
@@ -142,13 +139,16 @@ class Background:
         own = asyncio.get_running_loop()
         with self._changed:
             self._closed = True
-            tasks = [task for task, loop in self._tasks.items() if loop is own]
+            tasks = self._of(own)
         until = time.monotonic() + seconds
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
         if not len(self):
             return 0
         return await asyncio.to_thread(self.drain, max(0.0, until - time.monotonic()))
+
+    def _of(self, own: asyncio.AbstractEventLoop | None) -> list["asyncio.Task[None]"]:
+        return [task for task, loop in list(self._tasks.items()) if loop is own]
 
     def _others(self, own: asyncio.AbstractEventLoop | None) -> int:
         # A loop that was closed ended its tasks without telling; they are not under way.
