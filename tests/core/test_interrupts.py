@@ -18,9 +18,13 @@ import jinpy_cache_core
 from jinpy_cache_core import CacheManager, CacheManagerConfig, register_backend, unregister_backend
 from jinpy_cache_core.configuration import registry
 from jinpy_cache_core.loading.background import Background
+from jinpy_cache_core.loading.desk import Desk
 from jinpy_cache_core.loading.events import CacheEvent, Events, Filled
+from jinpy_cache_core.loading.failures import RecentFailures
 from jinpy_cache_core.loading.flights import Flights
+from jinpy_cache_core.loading.journal import Journal
 from jinpy_cache_core.loading.statistics import MOST_UNSUMMED, Counters
+from jinpy_cache_core.outage.breaker import PROBE_LIFETIME, Breaker
 from jinpy_cache_core.serializers.plans import CustomPlan
 from jinpy_cache_core.serializers.registry import TypeRegistry
 from jinpy_cache_testing import bounded
@@ -111,13 +115,71 @@ def manager() -> tuple[Any, Callable[[], object]]:
     return lambda: one._lock, use
 
 
+def breakers() -> tuple[Any, Callable[[], object]]:
+    """What is known of a store: that it fails, and that it answers."""
+    one = Breaker(failures=1)
+
+    def use() -> None:
+        one.failed()
+        one.probed(answered=True)
+        assert not one.open
+
+    return lambda: one._lock, use
+
+
+def journals() -> tuple[Any, Callable[[], object]]:
+    """What is logged once."""
+    one = Journal()
+    return lambda: one._lock, lambda: one.forget("kind")
+
+
+def failures() -> tuple[Any, Callable[[], object]]:
+    """Errors that are remembered for a while."""
+    one = RecentFailures(lambda: 0.0)
+
+    def use() -> None:
+        one.note("key", ValueError(), 10)
+        assert one.recent("key") is not None
+        one.forget("key")
+
+    return lambda: one._lock, use
+
+
+def desks() -> tuple[Any, Callable[[], object]]:
+    """Callers who ask together."""
+    one = Desk()
+
+    def use() -> None:
+        errand, _ = one.join("key")
+        one.sending(errand)
+        one.done(errand)
+        watch, _ = one.watch(b"token")
+        one.watched(b"token", watch)
+        assert not len(one)
+
+    return lambda: one._lock, use
+
+
 def closing() -> tuple[Any, Callable[[], object]]:
     """A backend that is closed."""
     one = ShelfBackend()
     return lambda: one._closing, one.close
 
 
-OWNERS = (counters, events, flights, background, types, backends, manager, closing)
+OWNERS = (
+    counters,
+    events,
+    flights,
+    background,
+    types,
+    backends,
+    manager,
+    breakers,
+    journals,
+    failures,
+    desks,
+    closing,
+)
 """What has a lock: each with the lock of now, and what takes it."""
 
 
@@ -234,7 +296,7 @@ def rage(interrupts: int) -> None:
             shelves.append(shelf)
 
     shelves: list[ShelfBackend] = []
-    uses = [make()[1] for make in (types, backends, manager, flights)]
+    uses = [make()[1] for make in (types, backends, manager, flights, breakers, failures)]
     calls = [count, counted.snapshot, subscribe, close, *uses]
     storm = Storm(interrupts)
     with storm.raging():
@@ -299,6 +361,20 @@ def test_a_close_that_was_interrupted_is_ended_by_the_next():
 
     assert 2 == len(calls)
     assert shelf.closed
+
+
+def test_a_probe_that_was_interrupted_is_followed_by_another():
+    """A breaker does not stay open because nobody came to tell how its probe went."""
+    now = [0.0]
+    breaker = Breaker(failures=1, timer=lambda: now[0])
+    breaker.failed()
+    now[0] += 1
+
+    probes = [breaker.probe(), breaker.probe()]
+    now[0] += PROBE_LIFETIME
+    probes += [breaker.probe(), breaker.probe()]
+
+    assert [True, False, True, False] == probes
 
 
 def _locking_calls(path: Path) -> list[str]:
