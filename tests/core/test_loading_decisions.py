@@ -72,7 +72,7 @@ def test_touching_keeps_grace_and_lease(state, now, seconds):
 
     if touched:
         after = state_of(change, now)
-        assert (now + seconds, state.cached.grace, state.lease) == (
+        assert (now + seconds, state.cached.grace, state.at(now).lease) == (
             after.cached.soft_deadline,
             after.cached.grace,
             after.lease,
@@ -93,15 +93,40 @@ def test_a_claim_finds_leads_or_follows(state, token, now, age, reason):
         taken_over = before.lease is not None and reason is not Reason.FORCE
         assert (before.lease.token if taken_over else token) == claim.token
         own = taken_over and before.lease.token == token
-        assert not taken_over or own or now - before.lease.since >= age
+        assert not taken_over or own or abs(now - before.lease.since) >= age
     else:
         assert change is UNCHANGED
     if claim.standing is Standing.FOLLOW:
         assert before.lease.token == claim.token
-        assert now - before.lease.since < age
+        assert abs(now - before.lease.since) < age
     if claim.standing is Standing.FOUND:
         assert before.fresh(now) == claim.cached
         assert claim.cached is not None
+
+
+@given(SLOTS, TOKENS, MOMENTS, st.sampled_from(Reason))
+def test_a_caller_that_has_waited_enough_follows_nobody(state, token, now, reason):
+    """With an age of 0, whatever time a lease claims to be from: there is a value, or we lead."""
+    _, claim = Claiming(token, 0.0, reason)(state.record(), now)
+
+    assert claim.standing is not Standing.FOLLOW
+
+
+@pytest.mark.parametrize("since", [1e300, -1e300, 1e12, 4000.0])
+@pytest.mark.parametrize("cached", [None, CachedValue(b"v", 100.0, 50.0)])
+def test_a_lease_that_no_clock_can_have_written_is_nobodys(since, cached):
+    """It is not followed, and not written again by what keeps a lease."""
+    record = EntryState(cached, Lease(b"f" * 16, since)).record()
+    record = Record(record.payload, math.inf)
+    now = 50.0
+
+    _, claim = Claiming(b"t" * 16, 30.0, Reason.FORCE if cached else Reason.MISS)(record, now)
+    change, touched = touching(20.0)(record, now)
+
+    assert Standing.LEAD is claim.standing
+    assert (cached is not None) == touched
+    if touched:
+        assert change.deadline < now + 2 * 3600
 
 
 @given(SLOTS, TOKENS, MOMENTS, st.none() | HELD)
@@ -280,6 +305,18 @@ def test_patience_is_worn_by_two_waits():
         waiting.next_wait()
 
     assert [10.0, 10.0, 0.0, 0.0] == ages
+
+
+def test_leaders_who_follow_upon_each_other_keep_nobody():
+    """A wait that is over counts even if no step said so: each look found somebody new."""
+    now = [0.0]
+    waiting = Waiting(10.0, lambda: now[0])
+    ages = []
+    for _ in range(60):
+        ages.append(waiting.takeover_age)
+        now[0] += 1
+
+    assert [10.0] * 20 + [0.0] * 40 == ages
 
 
 def test_background_work_is_bounded():

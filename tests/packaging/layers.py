@@ -25,7 +25,7 @@ LAYERS = {
         {"settings"},
         {"entries"},
         {"serializers"},
-        {"lifecycle", "declarations", "exceptions", "secret", "sentinels", "clock"},
+        {"lifecycle", "declarations", "exceptions", "secret", "sentinels", "clock", "forks"},
         {"enums"},
     ],
     "jinpy_cache_redis": [

@@ -12,6 +12,7 @@ import threading
 from jinpy_cache_core.backend.loading import LoadingOperations
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.forks import renew_in_children
 from jinpy_cache_core.lifecycle import ClosedByWith
 
 
@@ -39,7 +40,12 @@ class BaseBackend(ClosedByWith, LoadingOperations):
         self, config: BaseCacheBackendConfig | None = None, *, clock: Clock | None = None
     ) -> None:
         super().__init__(config, clock=clock)
-        self._closing = threading.Lock()
+        self._releasing = False
+        self._renew_locks()
+        renew_in_children(self)
+
+    def _renew_locks(self) -> None:
+        self._closing = threading.RLock()
 
     def close(self) -> None:
         """Release the store; idempotent.
@@ -49,11 +55,18 @@ class BaseBackend(ClosedByWith, LoadingOperations):
         """
         if not self._closed:
             self._loading.drain()
-        with self._closing:
-            first, self._closed = not self._closed, True
-        if first:
-            self._workers.close()
-            self._release()
+        mine = begun = False
+        try:
+            with self._closing:
+                mine, self._releasing = not self._releasing, True
+                self._closed = True
+            if mine:
+                self._workers.close()
+                begun = True
+                self._release()
+        finally:
+            if mine and not begun:  # interrupted: the next close goes on
+                self._releasing = False
 
     async def aclose(self) -> None:
         """Same as `close`, asynchronously."""

@@ -26,7 +26,7 @@ class Workers:
     def __init__(self, name: str, max_workers: int = DEFAULT_WORKERS) -> None:
         self._name = name
         self._max_workers = max_workers
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._executor: ThreadPoolExecutor | None = None
         self._closed = False
         self._pid = os.getpid()
@@ -52,7 +52,7 @@ class Workers:
     def _start(self) -> ThreadPoolExecutor:
         pid = os.getpid()
         if self._pid != pid:  # in a forked child: the parent's threads and lock are not ours
-            self._lock, self._executor, self._pid = threading.Lock(), None, pid
+            self._lock, self._executor, self._pid = threading.RLock(), None, pid
         with self._lock:
             if self._closed:
                 message = "The workers are closed."

@@ -1,7 +1,6 @@
 """`CacheManagerConfig`: an application's backends, from objects, data, TOML or environment."""
 
 import os
-import threading
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -39,12 +38,10 @@ class _Declaration:
     """The last configuration that declared its backends for the whole process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._config: CacheManagerConfig | None = None
 
     def set(self, config: "CacheManagerConfig | None") -> None:
-        with self._lock:
-            self._config = config
+        self._config = config
 
     def get(self) -> "CacheManagerConfig | None":
         return self._config

@@ -6,6 +6,7 @@ applications without metadata (frozen ones) and tests, and wins over an entry po
 """
 
 import difflib
+import os
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,7 +32,16 @@ SCHEMES = {"rediss": "redis", "unix": "redis", "valkey": "redis", "valkeys": "re
 """URL schemes that are not the name of their backend."""
 
 _registered: dict[str, "type[BaseBackend]"] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - one for the process
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 C = TypeVar("C", bound="type[BaseBackend]")
 

@@ -108,9 +108,18 @@ class EntryState:
         return max(ends if self.cached is None else [*ends, self.cached.deadline])
 
     def at(self, now: float) -> "EntryState":
-        """The same without a value that is gone for good."""
-        cached = self.cached
-        return self if cached is None or cached.alive(now) else EntryState(None, self.lease)
+        """The same without a value that is gone for good, and without a lease that nobody has.
+
+        No clock is wrong by `LEASE_LIFETIME`: a lease from further ahead is forged, or the clock
+        was set back, and its time would be in the way of every write that keeps it.
+        """
+        cached, lease = self.cached, self.lease
+        if cached is not None and not cached.alive(now):
+            cached = None
+        if lease is not None and not lease.since - now <= LEASE_LIFETIME:
+            lease = None
+        unchanged = cached is self.cached and lease is self.lease
+        return self if unchanged else EntryState(cached, lease)
 
     def fresh(self, now: float) -> CachedValue | None:
         """The value, if it is fresh."""

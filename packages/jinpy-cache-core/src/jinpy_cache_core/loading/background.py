@@ -38,7 +38,7 @@ class Background:
     def _renew(self) -> None:
         self._pid = os.getpid()
         self._changed = threading.Condition()
-        self._threads = 0
+        self._threads: set[object] = set()
         self._tasks: dict[asyncio.Task[None], asyncio.AbstractEventLoop] = {}
         self._closed = False
 
@@ -49,29 +49,39 @@ class Background:
     def in_thread(self, work: Callable[[], None]) -> bool:
         """Start a thread for work that handles its own errors; False if there is no room."""
         self._open()
-        with self._changed:
-            if not self._has_room():
-                return False
-            self._threads += 1
+        place = object()
         context = contextvars.copy_context()
         name = f"jinpy-cache-{self._name}-background"
-        thread = threading.Thread(target=self._run, args=(context, work), name=name, daemon=True)
+        thread = threading.Thread(
+            target=self._run, args=(place, context, work), name=name, daemon=True
+        )
+        started = False
         try:
+            with self._changed:
+                if not self._has_room():
+                    return False
+                self._threads.add(place)
             thread.start()
+            started = True
         except RuntimeError:  # no more threads to be had, or the interpreter is ending
-            self._thread_ended()
             return False
+        finally:
+            if not started:
+                self._thread_ended(place)
         return True
 
-    def _run(self, context: contextvars.Context, work: Callable[[], None]) -> None:
+    def _run(self, place: object, context: contextvars.Context, work: Callable[[], None]) -> None:
         try:
+            # An interrupt while it was started may have given its place up.
+            with self._changed:
+                self._threads.add(place)
             context.run(work)
         finally:
-            self._thread_ended()
+            self._thread_ended(place)
 
-    def _thread_ended(self) -> None:
+    def _thread_ended(self, place: object) -> None:
         with self._changed:
-            self._threads -= 1
+            self._threads.discard(place)
             self._changed.notify_all()
 
     def in_task(
@@ -100,7 +110,7 @@ class Background:
         return not self._closed and len(self) < self._most
 
     def __len__(self) -> int:
-        return self._threads + len(self._tasks)
+        return len(self._threads) + len(self._tasks)
 
     def idle(self, seconds: float = DRAIN_SECONDS) -> bool:
         """Wait until nothing is under way, outside of the running loop; whether it came to that."""
@@ -116,14 +126,11 @@ class Background:
         """
         self._open()
         own = running_loop()
-        until = time.monotonic() + seconds
         with self._changed:
             self._closed = True
-            for task, loop in list(self._tasks.items()):
-                if loop is own:
-                    task.cancel()
-            while self._others(own) and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+            for task in self._of(own):
+                task.cancel()
+            self._changed.wait_for(lambda: not self._others(own), seconds)
             return self._others(own)
 
     async def adrain(self, seconds: float = DRAIN_SECONDS) -> int:
@@ -132,7 +139,7 @@ class Background:
         own = asyncio.get_running_loop()
         with self._changed:
             self._closed = True
-            tasks = [task for task, loop in self._tasks.items() if loop is own]
+            tasks = self._of(own)
         until = time.monotonic() + seconds
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
@@ -140,7 +147,10 @@ class Background:
             return 0
         return await asyncio.to_thread(self.drain, max(0.0, until - time.monotonic()))
 
+    def _of(self, own: asyncio.AbstractEventLoop | None) -> list["asyncio.Task[None]"]:
+        return [task for task, loop in list(self._tasks.items()) if loop is own]
+
     def _others(self, own: asyncio.AbstractEventLoop | None) -> int:
         # A loop that was closed ended its tasks without telling; they are not under way.
         alive = sum(loop is not own and not loop.is_closed() for loop in self._tasks.values())
-        return self._threads + alive
+        return len(self._threads) + alive

@@ -9,6 +9,7 @@ import os
 import threading
 from typing import Any
 
+from jinpy_cache_core.forks import renew_in_children
 from jinpy_cache_core.loading.flights import Landing, running_loop
 from jinpy_cache_core.sentinels import MISSING
 
@@ -43,10 +44,14 @@ class Desk:
 
     def __init__(self) -> None:
         self._renew()
+        renew_in_children(self)
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def _renew(self) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        self._renew_locks()
         self._sent: dict[str, Errand] = {}
         self._next: dict[str, Errand] = {}
         self._watches: dict[bytes, Errand] = {}

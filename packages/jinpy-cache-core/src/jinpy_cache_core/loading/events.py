@@ -5,10 +5,13 @@ event happens, in its thread, so it should be quick; what it raises is logged an
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import attrs
+
+from jinpy_cache_core.forks import renew_in_children
 
 _log = logging.getLogger("jinpy_cache")
 
@@ -144,6 +147,11 @@ class Events:
         self._backend = backend
         self._listeners: tuple[tuple[type[CacheEvent], Listener], ...] = ()
         self.tell: Callable[..., None] = _to_nobody
+        self._renew_locks()
+        renew_in_children(self)
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def on(self, event: type[E], listener: Callable[[E], object]) -> Callable[[], None]:
         """Call a listener for each event of a class, its subclasses included.
@@ -156,13 +164,15 @@ class Events:
             A function that ends the subscription.
         """
         entry = (cast("type[CacheEvent]", event), cast("Listener", listener))
-        self._listeners = (*self._listeners, entry)
-        self.tell = self._to_listeners
+        with self._lock:
+            self.tell = self._to_listeners
+            self._listeners = (*self._listeners, entry)
 
         def off() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not entry)
-            if not self._listeners:
-                self.tell = _to_nobody
+            with self._lock:
+                self._listeners = tuple(one for one in self._listeners if one is not entry)
+                if not self._listeners:
+                    self.tell = _to_nobody
 
         return off
 

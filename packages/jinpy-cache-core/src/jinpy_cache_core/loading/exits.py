@@ -26,7 +26,7 @@ class Leaves(Protocol):
 
 
 _everyone: "WeakSet[Leaves]" = WeakSet()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def watch_exit(leaving: Leaves, *, signals: bool) -> None:
@@ -64,7 +64,7 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> None:
 
 def _renew_lock() -> None:
     global _lock  # noqa: PLW0603
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_renew_lock)

@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from jinpy_cache_core.forks import renew_in_children
+
 MOST = 1024
 """How many keys are remembered; beyond that all are forgotten."""
 
@@ -17,8 +19,12 @@ class RecentFailures:
 
     def __init__(self, timer: Callable[[], float]) -> None:
         self._timer = timer
-        self._lock = threading.Lock()
+        self._renew_locks()
+        renew_in_children(self)
         self._by_key: dict[str, tuple[float, Exception, TracebackType | None]] = {}
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def note(self, key: str, error: Exception, seconds: float) -> None:
         """Remember an error for so many seconds; 0 for not at all."""

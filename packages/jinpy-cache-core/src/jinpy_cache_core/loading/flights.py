@@ -17,6 +17,7 @@ from typing import Any
 
 from jinpy_cache_core.entries.envelope import LEASE_SIZE
 from jinpy_cache_core.exceptions import CacheReentryError, shown_key
+from jinpy_cache_core.forks import renew_in_children
 from jinpy_cache_core.sentinels import MISSING
 
 
@@ -34,7 +35,7 @@ class Landing:
     def __init__(self, loop: asyncio.AbstractEventLoop | None) -> None:
         self.loop = loop
         self.landed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._waiting: list[Callable[[], object]] = []
 
     def _end(self) -> list[Callable[[], object]]:
@@ -140,6 +141,11 @@ class Flights:
     def __init__(self) -> None:
         self._by_token: dict[bytes, Flight] = {}
         self._pid = os.getpid()
+        renew_in_children(self)
+
+    def _renew_locks(self) -> None:
+        for flight in list(self._by_token.values()):
+            flight._lock = threading.RLock()
 
     def begin(self, key: str) -> Flight:
         """A flight that is findable before its token is; end it with `end`."""

@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from jinpy_cache_core.forks import renew_in_children
+
 INTERVAL = 60.0
 """Seconds between two lines of one kind."""
 
@@ -31,8 +33,12 @@ class Journal:
     ) -> None:
         self._timer = timer
         self._log = log
-        self._lock = threading.Lock()
+        self._renew_locks()
+        renew_in_children(self)
         self._kinds: dict[object, tuple[float, int]] = {}
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def warn(self, kind: object, message: str, *args: object, error: object = None) -> None:
         """Log a warning, unless one of its kind was logged within the last minute.

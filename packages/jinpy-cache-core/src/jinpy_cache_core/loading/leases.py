@@ -60,7 +60,8 @@ class Claiming:
 
     Attributes:
         token: What the generation is called if it begins here.
-        takeover_age: Seconds after which somebody else's lead is taken over; 0 at once.
+        takeover_age: Seconds after which somebody else's lead is taken over, and so many ahead of
+            our clock from which it is not believed; 0 to take over whatever is there.
         reason: Why the value is wanted.
         renewing: The start time of the value that should be renewed; another one is good enough.
         unreadable: The stored form of a value that the caller could not read; any other is good.
@@ -90,7 +91,7 @@ class Claiming:
         lease = state.lease
         if lease is None or lease.token == self.token or self.reason is Reason.FORCE:
             token = self.token
-        elif now - lease.since < self.takeover_age:
+        elif abs(now - lease.since) < self.takeover_age:  # the leader's clock may be ahead of ours
             return UNCHANGED, Claim(Standing.FOLLOW, lease.token, state.cached)
         else:
             token = lease.token

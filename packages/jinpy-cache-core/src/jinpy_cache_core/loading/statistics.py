@@ -1,8 +1,15 @@
 """What a cache has done so far, in numbers."""
 
 import threading
+from collections import defaultdict, deque
+from typing import Final
 
 import attrs
+
+from jinpy_cache_core.forks import renew_in_children
+
+MOST_UNSUMMED: Final = 256
+"""How many single additions are kept before they are summed up."""
 
 
 @attrs.frozen(kw_only=True)
@@ -59,18 +66,42 @@ class CacheStatistics:
 
 
 class Counters:
-    """Counters that any thread may raise; everything here is off the path of a hit."""
+    """Counters that any thread, signal handler and finaliser may raise, at any instant.
+
+    Raising one is one step, an `append`; the sums are made now and then, by one thread at a time.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, float] = {}
+        self._added: deque[tuple[str, float]] = deque()
+        self._counts: defaultdict[str, float] = defaultdict(int)
+        self._renew_locks()
+        renew_in_children(self)
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def add(self, name: str, amount: float = 1) -> None:
         """Raise a counter of `CacheStatistics`."""
-        with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + amount
+        self._added.append((name, amount))
+        if len(self._added) >= MOST_UNSUMMED:
+            self._sum_up()
 
     def snapshot(self) -> dict[str, float]:
         """All that were ever raised."""
         with self._lock:
+            self._sum_up()
             return dict(self._counts)
+
+    def _sum_up(self) -> None:
+        added, counts = self._added, self._counts
+        popleft = added.popleft
+        with self._lock:
+            while True:
+                try:
+                    name, amount = added[0]
+                except IndexError:  # here, or in a handler that came between
+                    return
+                # The interpreter runs handlers after calls and before it goes round, so none
+                # between looking at an addition and taking it away: each counts once.
+                counts[name] += amount
+                popleft()

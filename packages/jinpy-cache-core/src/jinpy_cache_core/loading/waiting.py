@@ -27,7 +27,12 @@ class Waiting:
 
     @property
     def takeover_age(self) -> float:
-        """Seconds from which somebody else's lead is taken over."""
+        """Seconds from which somebody else's lead is taken over.
+
+        Who asks has come round again; a wait that is over by then counts, however it ended, so
+        that leaders who follow upon each other cannot keep a caller for ever.
+        """
+        self.next_wait()
         return self._limit if self._waits < 2 else 0.0
 
     def left(self) -> float:

@@ -22,6 +22,7 @@ from jinpy_cache_core.exceptions import (
     CacheClosedError,
     CacheConfigurationError,
 )
+from jinpy_cache_core.forks import renew_in_children
 from jinpy_cache_core.lifecycle import ClosedByWith
 from jinpy_cache_core.manager.async_operations import AsyncNamedOperations
 from jinpy_cache_core.manager.current import Unbindable, process_wide
@@ -75,7 +76,8 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
         with _construction:
             if not self._initialised:
                 self._initialised = True
-                self._lock = threading.RLock()
+                self._renew_locks()
+                renew_in_children(self)
                 self._backends: dict[str, BaseBackend] = {}
                 self._default: str | None = None
                 self._closed = False
@@ -230,7 +232,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
         with self._lock:
             self._facades.add(facade)
 
-    def _renew_lock(self) -> None:
+    def _renew_locks(self) -> None:
         self._lock = threading.RLock()
 
     def __repr__(self) -> str:
@@ -264,15 +266,13 @@ def _closing_failures(backends: Iterable[BaseBackend]) -> list[BaseException]:
     return failures
 
 
-def _renew_locks() -> None:
+def _renew_construction() -> None:
     """In a forked child nobody else holds a lock, whatever the parent's threads held."""
     global _construction  # noqa: PLW0603 - see above
     _construction = threading.RLock()
-    if _process_wide is not None:
-        _process_wide._renew_lock()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
+    os.register_at_fork(after_in_child=_renew_construction)
 
 process_wide(get_cache_manager)

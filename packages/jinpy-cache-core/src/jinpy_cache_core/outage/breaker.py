@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from jinpy_cache_core.forks import renew_in_children
+
 FAILURES = 3
 """How many failures in a row open a breaker."""
 
@@ -22,6 +24,9 @@ FIRST_DELAY = 0.05
 
 LONGEST_DELAY = 0.5
 """Seconds between two probes at most."""
+
+PROBE_LIFETIME = 30.0
+"""Seconds after which a probe of which nobody told the end, as it was interrupted, is forgotten."""
 
 
 class Breaker:
@@ -55,11 +60,14 @@ class Breaker:
         self._longest = longest
         self._timer = timer
         self._chance = chance
-        self._lock = threading.Lock()
+        self._renew_locks()
+        renew_in_children(self)
         self._failed = 0
         self._probes = 0
         self._due = 0.0
-        self._probing = False
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def failed(self) -> bool:
         """Note a failure; whether it opened the breaker."""
@@ -71,7 +79,7 @@ class Breaker:
                 return False
             self.open = True
             self.since = self._timer()
-            self._probes, self._probing = 0, False
+            self._probes = 0
             self._due = self.since + self._delay()
             return True
 
@@ -82,7 +90,6 @@ class Breaker:
         with self._lock:
             self._failed = 0
             closed, self.open = self.open, False
-            self._probing = False
             return closed
 
     def probe(self) -> bool:
@@ -90,9 +97,10 @@ class Breaker:
         if not self.open or self._timer() < self._due:
             return False
         with self._lock:
-            if not self.open or self._probing or self._timer() < self._due:
+            now = self._timer()
+            if not self.open or now < self._due:
                 return False
-            self._probing = True
+            self._due = now + PROBE_LIFETIME
             return True
 
     def probed(self, *, answered: bool) -> bool:
@@ -100,7 +108,6 @@ class Breaker:
         if answered:
             return self.succeeded()
         with self._lock:
-            self._probing = False
             self._probes += 1
             self._due = self._timer() + self._delay()
             return False

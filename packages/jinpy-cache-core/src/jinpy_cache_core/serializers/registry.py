@@ -10,11 +10,13 @@ from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
+from jinpy_cache_core.forks import renew_in_children
 from jinpy_cache_core.serializers.extensions import ENCODERS
 from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
 from jinpy_cache_core.serializers.refusal import Refusal, type_name
 
 T = TypeVar("T")
+K = TypeVar("K")
 Class = TypeVar("Class", bound=type)
 
 _DERIVED_LIMIT: Final = 1024
@@ -29,10 +31,14 @@ class TypeRegistry:
     """Classes by name and by type; reads take no lock, as a change replaces the maps whole."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._renew_locks()
+        renew_in_children(self)
         self._by_type: dict[type, Plan] = {}
         self._by_name: dict[str, Plan] = {}
         self._derived: dict[type, Plan] = {}
+
+    def _renew_locks(self) -> None:
+        self._lock = threading.RLock()
 
     def register(self, plan: Plan, *, replace: bool = False) -> None:
         """Allow a class.
@@ -61,17 +67,16 @@ class TypeRegistry:
                     "other functions or another name. Register it once, or pass replace=True."
                 )
                 raise CacheConfigurationError(message)
-            by_type = {kind: other for kind, other in self._by_type.items() if other is not holder}
-            by_name = {name: other for name, other in self._by_name.items() if other is not present}
-            self._by_type = {**by_type, plan.kind: plan}
-            self._by_name = {**by_name, plan.name: plan}
+            by_type = {**_without(holder, self._by_type), plan.kind: plan}
+            by_name = {**_without(present, self._by_name), plan.name: plan}
+            self._by_type, self._by_name = by_type, by_name
 
     def unregister(self, kind: type) -> None:
         """Forget a class; one that is not registered is no error."""
         with self._lock:
             plan = self._by_type.get(kind)
-            self._by_type = {k: p for k, p in self._by_type.items() if p is not plan}
-            self._by_name = {n: p for n, p in self._by_name.items() if p is not plan}
+            by_type, by_name = _without(plan, self._by_type), _without(plan, self._by_name)
+            self._by_type, self._by_name = by_type, by_name
 
     def named(self, name: str) -> Plan | None:
         """The registered class of this name."""
@@ -91,6 +96,10 @@ class TypeRegistry:
                     self._derived = {}
                 self._derived[kind] = plan
         return plan
+
+
+def _without(plan: Plan | None, plans: dict[K, Plan]) -> dict[K, Plan]:
+    return {key: other for key, other in plans.items() if other is not plan}
 
 
 TYPES: Final = TypeRegistry()

@@ -427,6 +427,34 @@ class LoadingSuite(Harness):
         assert "mine" == backend.get("key")
 
     @once
+    def test_a_lease_from_the_future_bounds_nobody(
+        self, half: Half, backend: BaseBackend, clock: FakeClock
+    ) -> None:
+        """The clock of a leader that died was ahead, or ours was set back: two waits at most."""
+        waited = FakeClock(0.0)
+
+        def pause(seconds: float) -> None:
+            waited.advance(seconds)
+            clock.advance(seconds)
+
+        async def apause(seconds: float) -> None:
+            pause(seconds)
+
+        plans = backend._loading
+        plans.pause, plans.apause, plans.timer = pause, apause, waited
+        for ahead in (0.5, 5.0, 30.0, 4000.0):
+            key, began = f"ahead by {ahead:g}", waited()
+            clock.advance(ahead)
+            dead = backend._claim(key, Claiming(bytes(16), 10.0))
+            clock.advance(-ahead)
+            with self.in_half(half, backend) as cache:
+                assert "mine" == cache.get_or_set(key, lambda: "mine", lock_timeout=7)
+
+            assert Standing.LEAD is dead.standing
+            assert waited() - began <= 14.5
+            assert "mine" == backend.get(key)
+
+    @once
     def test_many_values_are_computed_at_once(
         self, cache: CacheInterface, sample: Callable[[int], Any]
     ) -> None:
