@@ -307,9 +307,8 @@ class Commands:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
-        left = yield from self._left_of_layered(keys, payloads, once=once)
-        payload: Any = None
         try:
+            left = yield from self._left_of_layered(keys, payloads, once=once)
             for key, payload in zip(keys, payloads, strict=True):
                 if payload is not None:
                     known = left.get(key)
@@ -321,7 +320,8 @@ class Commands:
                     if value is not MISSING:
                         values[key] = value
         except TypeError:
-            refuse_unless_bytes(payload)
+            for payload in payloads:
+                refuse_unless_bytes(payload)
             raise
         return values
 
@@ -605,7 +605,7 @@ def refuse_unless_bytes(payload: object) -> None:
     Raises:
         CacheConnectionError: It is none: what answers is not the server it pretends to be.
     """
-    if not isinstance(payload, bytes):
+    if payload is not None and not isinstance(payload, bytes):
         message = f"Redis answered a read with {type(payload).__name__}, which no server does."
         raise CacheConnectionError(message)
 
