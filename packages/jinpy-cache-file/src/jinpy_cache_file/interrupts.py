@@ -31,7 +31,7 @@ else:
     class OnLeaving(io.IOBase):
         """Calls a function when a `with` is left; the interpreter leaves it in one step.
 
-        `IOBase.__exit__` is C and calls `close`, so where that is C too, no exception comes between.
+        `IOBase.__exit__` is C and calls `close`: where that is C too, no exception comes between.
 
         Args:
             close: A function of C.
