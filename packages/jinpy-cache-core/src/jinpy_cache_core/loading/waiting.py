@@ -18,6 +18,7 @@ class Waiting:
         self.limit = self._limit = limit
         self._timer = timer
         self._waits = 0
+        self._asked = False
         self._until = timer() + limit
 
     @property
@@ -29,10 +30,12 @@ class Waiting:
     def takeover_age(self) -> float:
         """Seconds from which somebody else's lead is taken over.
 
-        Who asks has come round again; a wait that is over by then counts, however it ended, so
+        Who asks again has come round; a wait that is over by then counts, however it ended, so
         that leaders who follow upon each other cannot keep a caller for ever.
         """
-        self.next_wait()
+        if self._asked:
+            self.next_wait()
+        self._asked = True
         return self._limit if self._waits < 2 else 0.0
 
     def left(self) -> float:
