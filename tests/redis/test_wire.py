@@ -180,25 +180,8 @@ def test_a_thread_that_is_interrupted(proxy, make):
     assert [] == wrong_ones(backend)
 
 
-def test_a_pool_that_is_exhausted(proxy, make):
-    """More callers than connections wait for one, not for ever, and never open another."""
-    backend = make(proxy.url, pool_size=2, pool_timeout=0.15, retries=0)
-    backend.set("k", 1)
-    before = proxy.accepted
-    proxy.delay = 0.1
-
-    async def main() -> list[object]:
-        calls = [backend.aget("k") for _ in range(20)]
-        return await asyncio.gather(*calls, return_exceptions=True)
-
-    with new_runner() as runner:
-        outcomes = runner.run(main())
-        assert {CacheTimeoutError} == {type(one) for one in outcomes if one != 1}
-        assert 2 <= outcomes.count(1) < 20
-        proxy.delay = 0.0
-        until(lambda: [1] * 20 == runner.run(main()), "all are served again")
-    assert proxy.accepted - before <= 2
-
+def called_at_once(backend) -> list[object]:
+    """What 20 threads see that read one key together."""
     results: list[object] = []
 
     def work() -> None:
@@ -207,18 +190,45 @@ def test_a_pool_that_is_exhausted(proxy, make):
         except CacheException as error:
             results.append(error)
 
-    def gathered() -> list[object]:
-        results.clear()
-        threads = [threading.Thread(target=work) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return list(results)
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
 
-    proxy.delay = 0.1
-    assert {CacheTimeoutError} == {type(one) for one in gathered() if one != 1}
-    assert 2 <= results.count(1) < 20
-    proxy.delay = 0.0
-    until(lambda: [1] * 20 == gathered(), "all are served again")
+
+async def awaited_at_once(backend) -> list[object]:
+    """What 20 tasks see that read one key together."""
+    calls = [backend.aget("k") for _ in range(20)]
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def test_callers_wait_for_a_connection(proxy, make):
+    """More callers than connections: whoever waits is told when one is free; no other is opened."""
+    patient = dict.fromkeys(("pool_timeout", "command_timeout", "operation_timeout"), LATE)
+    backend = make(proxy.url, pool_size=2, retries=0, **patient)
+    backend.set("k", 1)
+    before = proxy.accepted
+    proxy.delay = 0.01
+    assert [1] * 20 == called_at_once(backend)
+    assert proxy.accepted - before <= 1
+    with new_runner() as runner:
+        assert [1] * 20 == runner.run(awaited_at_once(backend))
+    assert proxy.accepted - before <= 3
+
+
+def test_a_pool_that_is_exhausted(proxy, make):
+    """Nobody waits for a connection for ever, and the pool serves all once there are enough."""
+    backend = make(proxy.url, pool_size=2, pool_timeout=0.15, retries=0)
+    backend.set("k", 1)
+
+    with new_runner() as runner:
+        for at_once in (called_at_once, lambda one: runner.run(awaited_at_once(one))):
+            proxy.delay = 0.1
+            outcomes = at_once(backend)
+            assert {CacheTimeoutError} == {type(one) for one in outcomes if one != 1}
+            assert 1 in outcomes
+            proxy.delay = 0.0
+            until(lambda call=at_once: [1] * 20 == call(backend), "all are served again")
     assert len(next(iter(backend._sync._pools.values()))._links) <= 2
