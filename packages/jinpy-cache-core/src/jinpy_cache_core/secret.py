@@ -17,6 +17,12 @@ class Secret:
         if not isinstance(content, (str, bytes)) or not content:
             message = f"A secret is a non-empty str or bytes, not {type(content).__name__}."
             raise TypeError(message)
+        if isinstance(content, str) and any("\ud800" <= one <= "\udfff" for one in content):
+            message = (  # an encoder's own error would carry the secret
+                "A secret that holds half of a surrogate pair has no bytes: it was probably read "
+                "from bytes that are not UTF-8. Give it as bytes."
+            )
+            raise TypeError(message)
         self._content: str | bytes = content
 
     def reveal(self) -> str:

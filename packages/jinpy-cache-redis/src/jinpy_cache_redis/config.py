@@ -56,6 +56,9 @@ def _optional_text(_instance: Any, attribute: "attrs.Attribute[Any]", value: obj
     if value is not None and (not isinstance(value, str) or not value):
         message = f"{attribute.name}={value!r} is not allowed: it must be a non-empty str, or None."
         raise CacheConfigurationError(message)
+    if value is not None and any("\ud800" <= one <= "\udfff" for one in value):
+        message = f"{attribute.name}={value!r} holds half of a surrogate pair: it has no UTF-8."
+        raise CacheConfigurationError(message)
 
 
 def _url_text(_instance: Any, attribute: "attrs.Attribute[Any]", value: object) -> None:

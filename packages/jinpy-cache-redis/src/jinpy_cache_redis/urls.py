@@ -98,6 +98,8 @@ def parse(url: str) -> ParsedURL:
         CacheConfigurationError: It is none that this backend knows; a password is not repeated.
     """
     parts = _parts(url)
+    if any("\ud800" <= one <= "\udfff" for one in url):
+        raise _unreadable(what="half of a surrogate pair, which has no UTF-8,")
     if parts is None:  # raised out here, where no other error is its context
         raise _unreadable(what="something")
     options = _options(dict(parse_qsl(parts.query, keep_blank_values=True)))

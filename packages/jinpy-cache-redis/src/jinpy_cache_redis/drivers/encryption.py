@@ -59,9 +59,9 @@ def _identify(context: ssl.SSLContext, config: RedisCacheConfig, certificate: Pa
         _readable("ssl_keyfile", key)
     asked: list[bool] = []
 
-    def give_password() -> str:  # without one OpenSSL would ask at the terminal
+    def give_password() -> bytes:  # without one OpenSSL would ask at the terminal
         asked.append(True)
-        return "" if password is None else password.reveal()
+        return b"" if password is None else password.reveal_bytes()
 
     try:
         context.load_cert_chain(certificate, key, give_password)

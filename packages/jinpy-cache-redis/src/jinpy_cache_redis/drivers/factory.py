@@ -107,7 +107,7 @@ def data_handshake(config: RedisCacheConfig) -> Handshake:
     """What is said first to servers that hold data."""
     return Handshake(
         username=config.username,
-        password=None if config.password is None else config.password.reveal(),
+        password=None if config.password is None else config.password.reveal_bytes(),
         db=config.db or 0,
         client_name=config.client_name,
     )
@@ -118,5 +118,5 @@ def guide_handshake(config: RedisCacheConfig) -> Handshake:
     password = config.sentinel_password
     return Handshake(
         username=config.sentinel_username,
-        password=None if password is None else password.reveal(),
+        password=None if password is None else password.reveal_bytes(),
     )

@@ -46,16 +46,16 @@ class Handshake:
         self,
         *,
         username: str | None = None,
-        password: str | None = None,
+        password: bytes | None = None,
         db: int = 0,
         client_name: str | None = None,
     ) -> None:
-        self._secrets = [one for one in (password,) if one]
+        self._secrets = [one.decode(errors="replace") for one in (password,) if one]
         self._introduces = True
         self._needed: list[bytes] = []
         if password is not None:
             user = [] if username is None else [username.encode()]
-            self._needed.append(pack(b"AUTH", *user, password.encode()))
+            self._needed.append(pack(b"AUTH", *user, password))
         if db:
             self._needed.append(pack(b"SELECT", b"%d" % db))
         if client_name is not None:
