@@ -7,6 +7,7 @@ down: each row says what a caller of a function gets, and that the others do not
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -285,7 +286,7 @@ class PromiseSuite(Harness):
             error.__traceback__ = None
             with pytest.raises(LookupError) as caught:
                 cache.get_or_set("key", failing)
-            seen.append([f"{one.path.name}: {one.name}" for one in caught.traceback])
+            seen.append([f"{Path(one.path).name}: {one.name}" for one in caught.traceback])
 
         assert len(seen[0]) == len(seen[2])
         assert seen[2][-1].endswith(": failing")
