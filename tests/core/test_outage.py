@@ -105,6 +105,7 @@ def test_nobody_joins_a_question_that_was_sent():
     """Who comes joins the next one, of which the first of them is to send it."""
     desk = Desk()
     first, sends_first = desk.join("key")
+    desk.sending(first)
     second, sends_second = desk.join("key")
     third, sends_third = desk.join("key")
 

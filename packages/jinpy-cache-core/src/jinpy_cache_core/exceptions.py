@@ -67,6 +67,7 @@ class CacheException(Exception):  # noqa: N818 - the published name
         code: The machine-readable kind of error.
         server_code: The word a server put before its error (`"READONLY"`), if one did.
         errno: The operating system's error number, if there is one.
+        began: When the operation began, on the monotonic clock, if a store noted it.
     """
 
     default_code: ClassVar[CacheErrorType] = CacheErrorType.UNKNOWN
@@ -92,6 +93,7 @@ class CacheException(Exception):  # noqa: N818 - the published name
         self.code = code or self.default_code
         self.server_code = server_code
         self.errno = errno
+        self.began: float | None = None
 
     def in_context(
         self,

@@ -227,6 +227,8 @@ class Loading:
         if isinstance(error, UNREADABLE) and not call.insists:
             return call  # whoever claims the place of the key finds what cannot be read
         self.store_failed(call, error, key, reading=True)
+        if error.began is not None:
+            call.began = error.began
         return call
 
     # -- Giving back -----------------------------------------------------------------------------

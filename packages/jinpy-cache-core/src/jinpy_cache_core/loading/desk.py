@@ -84,14 +84,11 @@ class Desk:
             errand = self._next.get(key)
             if errand is not None:
                 return errand, False
-            errand = Errand(key, self._sent.get(key))
-            (self._sent if errand.after is None else self._next)[key] = errand
+            errand = self._next[key] = Errand(key, self._sent.get(key))
             return errand, True
 
     def sending(self, errand: Errand) -> None:
         """The errand is being sent: who comes from now on does not join it."""
-        if errand.after is None:
-            return
         with self._lock:
             if self._next.get(errand.key) is errand:
                 del self._next[errand.key]

@@ -9,6 +9,7 @@ import asyncio
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import ContextVar
@@ -102,6 +103,7 @@ class Flight(Landing):
         error: Why it gave up, if it did.
         trace: The traceback that the error had then; who raises it again begins with that.
         value: The value itself, if it could be computed but not encoded: for its own caller.
+        began: When it began without a store, on the monotonic clock.
         leased: Whether the store may hold a lease for it, which somebody has to give back.
         observed: Whether the caller who began it still waits and will report the error.
     """
@@ -114,6 +116,7 @@ class Flight(Landing):
         self.value: Any = MISSING
         self.error: BaseException | None = None
         self.trace: TracebackType | None = None
+        self.began = 0.0
         self.leased = False
         self.observed = True
 
@@ -140,6 +143,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._by_token: dict[bytes, Flight] = {}
+        self._alone: dict[str, Flight] = {}
         self._pid = os.getpid()
         renew_in_children(self)
 
@@ -150,7 +154,7 @@ class Flights:
     def begin(self, key: str) -> Flight:
         """A flight that is findable before its token is; end it with `end`."""
         if self._pid != os.getpid():  # in a forked child: the parent's flights land elsewhere
-            self._by_token, self._pid = {}, os.getpid()
+            self._by_token, self._alone, self._pid = {}, {}, os.getpid()
         flight = Flight(key)
         self._by_token[flight.token] = flight
         return flight
@@ -166,8 +170,22 @@ class Flights:
         """The flight of this process that computes for a generation."""
         return self._by_token.get(token) if self._pid == os.getpid() else None
 
+    def lead_alone(self, flight: Flight) -> None:
+        """Let a flight compute without a store: those who wait already for one may join it."""
+        flight.began = time.monotonic()
+        self._alone[flight.key] = flight
+
+    def find_alone(self, key: str, began: float) -> Flight | None:
+        """A flight without a store that began after a caller did, who therefore may join it."""
+        flight = self._alone.get(key) if self._alone else None
+        if flight is None or flight.began < began or self._pid != os.getpid():
+            return None
+        return flight
+
     def end(self, flight: Flight) -> None:
         """Let it be found no more."""
+        if self._alone and self._alone.get(flight.key) is flight:
+            self._alone.pop(flight.key, None)
         if self._by_token.get(flight.token) is flight:
             del self._by_token[flight.token]
 

@@ -36,7 +36,7 @@ from jinpy_cache_core.loading.freshness import is_due
 from jinpy_cache_core.loading.leader import Leader
 from jinpy_cache_core.loading.leases import Claim, Claiming, Reason, Standing
 from jinpy_cache_core.loading.requests import Request
-from jinpy_cache_core.loading.steps import Pause, Plan, Spawn, Wait, carried
+from jinpy_cache_core.loading.steps import Breathe, Pause, Plan, Spawn, Wait, carried
 from jinpy_cache_core.loading.waiting import Waiting, pauses
 from jinpy_cache_core.sentinels import MISSING
 
@@ -96,9 +96,15 @@ class Lookup:
             failed = self.loading.failures.recent(request.key)
             if failed is not None and not request.force:
                 raise carried(failed)
-            flight, claim = yield from self.claim(
-                request, call, reason, waiting, unreadable=unreadable
-            )
+            together = None
+            if call.degraded and not request.force:
+                together = self.loading.flights.find_alone(request.key, call.began)
+            if together is not None:
+                flight, claim = together, Claim(Standing.FOLLOW, together.token)
+            else:
+                flight, claim = yield from self.claim(
+                    request, call, reason, waiting, unreadable=unreadable
+                )
             if claim.standing is Standing.LEAD:
                 return (yield from self.leader.lead(request, call, flight, claim.cached))
             if claim.standing is Standing.FOUND and claim.cached is not None:
@@ -148,13 +154,16 @@ class Lookup:
     ) -> Plan[tuple[Flight, Claim]]:
         """Claim for everyone who joins before the claim is sent."""
         try:
-            if errand.after is not None:
+            if errand.after is None:
+                yield Breathe()  # whoever is about to ask as well joins
+            else:
                 yield from self._wait_for(call, errand.after)
             self.loading.desk.sending(errand)
             claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
             flight, claim = yield from self._claim(request, call, claiming)
             if call.degraded:
                 errand.failed = True
+                errand.answer = Claim(Standing.FOLLOW, flight.token)
             elif claim.standing is Standing.LEAD:
                 errand.answer = Claim(Standing.FOLLOW, claim.token, claim.cached)
             else:
@@ -171,6 +180,8 @@ class Lookup:
     ) -> Plan[tuple[Flight, Claim]]:
         """Take part in somebody else's claim."""
         landed = yield from self._wait_for(call, errand)
+        if landed and errand.failed and call.insists:
+            return (yield from self._claim(request, call, Claiming(b"", waiting.takeover_age)))
         if landed and errand.answer is not MISSING:
             return Flight(request.key), errand.answer
         if landed and not call.degraded:  # whoever was to send it is gone
@@ -205,6 +216,7 @@ class Lookup:
             raise
         if claim is alone:
             self.loading.give_back(flight)
+            self.loading.flights.lead_alone(flight)
         elif claim.standing is Standing.LEAD:
             self.loading.flights.lead(flight, claim.token)
         else:

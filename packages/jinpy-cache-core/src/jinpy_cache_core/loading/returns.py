@@ -75,8 +75,7 @@ class Returns:
         """Give a lease back, some time soon; does not wait for the store."""
         if self._pid != os.getpid():  # in a forked child: the parent gives its own back
             self._renew()
-        if self._store._gives_back_at_once:
-            self._give({key: Releasing(token)}, ONE_TRY)
+        if self._store._gives_back_at_once and self._give({key: Releasing(token)}, ONE_TRY):
             return
         self._queue.append((key, token, time.monotonic() + self._patience))
         with self._changed:

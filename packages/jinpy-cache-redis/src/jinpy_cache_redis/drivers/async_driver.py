@@ -82,7 +82,8 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         Raises:
             CacheException: A request failed for good.
         """
-        until = self._monotonic() + min(within, self._budget)
+        began = self._monotonic()
+        until = began + min(within, self._budget)
         try:
             step = next(plan)
             while True:
@@ -102,6 +103,9 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         except StopIteration as stop:
             result: T = stop.value
             return result
+        except CacheException as error:
+            error.began = began
+            raise
 
     async def _answer(self, step: Step, until: float) -> Any:
         if isinstance(step, Several):

@@ -86,7 +86,8 @@ class Driver(PoolRegistry[Pool]):
         Raises:
             CacheException: A request failed for good.
         """
-        until = self._monotonic() + min(within, self._budget)
+        began = self._monotonic()
+        until = began + min(within, self._budget)
         try:
             step = next(plan)
             while True:
@@ -106,6 +107,9 @@ class Driver(PoolRegistry[Pool]):
         except StopIteration as stop:
             result: T = stop.value
             return result
+        except CacheException as error:
+            error.began = began
+            raise
 
     def _answer(self, step: Step, until: float) -> Any:
         if isinstance(step, Several):
