@@ -15,6 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from fcntl import LOCK_UN, flock
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -160,30 +161,33 @@ class Transactions:
             raise lock.reentered()
         try:
             lock.acquire(self._patience if patience is None else patience)
-            with lock.gate_left, lock.unlocked:
-                now = self._now()
-                if (
-                    opened is None
-                    or opened is not environment.lmdb
-                    or not self._looked <= now < self._look_again
-                ):
-                    raise _Unready
-                # Leaving it aborts, in one step, what an exception has kept from its commit. That
-                # is refused if a handler has closed the environment under it, by a fork.
-                with opened.begin(None, None, True) as txn:
-                    if rewrite is not None:
-                        _key, tree_key, operand, seconds = args
-                        stored = txn.get(tree_key)
-                        done = stored and rewrite(tree_key, stored, now, operand, seconds)
-                        if done:
-                            txn.put(tree_key, done[0])
-                            txn.commit()
-                            return done[1]
-                    writing = WriteContext(txn, now)
-                    result = self._worked(writing, work, args)
-                if writing.published or writing.doomed:
-                    self._settled(writing)
-                return result
+            with lock.gate_left:
+                try:
+                    now = self._now()
+                    if (
+                        opened is None
+                        or opened is not environment.lmdb
+                        or not self._looked <= now < self._look_again
+                    ):
+                        raise _Unready
+                    # Leaving it aborts, in one step, what an exception has kept from its commit.
+                    # That is refused if a handler has closed the environment under it, by a fork.
+                    with opened.begin(None, None, True) as txn:
+                        if rewrite is not None:
+                            _key, tree_key, operand, seconds = args
+                            stored = txn.get(tree_key)
+                            done = stored and rewrite(tree_key, stored, now, operand, seconds)
+                            if done:
+                                txn.put(tree_key, done[0])
+                                txn.commit()
+                                return done[1]
+                        writing = WriteContext(txn, now)
+                        result = self._worked(writing, work, args)
+                    if writing.published or writing.doomed:
+                        self._settled(writing)
+                    return result
+                finally:
+                    flock(lock.descriptor, LOCK_UN)
         except BaseException:
             lock.forsake()
             if writing is not None and writing.published:
