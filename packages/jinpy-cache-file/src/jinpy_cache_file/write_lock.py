@@ -31,9 +31,11 @@ owner, and an `flock` that the process holds while nobody holds the gate is nobo
 """
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from functools import partial
 from io import FileIO
@@ -53,6 +55,9 @@ _EXCLUSIVE: Final = LOCK_EX | LOCK_NB
 _LONGEST_NOTE: Final = 256
 _FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.001
+
+WAIT_UNTIL: Final = ContextVar("WAIT_UNTIL", default=math.inf)
+"""When a wait must end that began before it came here, in seconds of the monotonic clock."""
 
 _CLOSING_PATIENCE: Final = 5.0
 """Seconds that a thread which closes the lock waits for one that writes."""
@@ -228,7 +233,7 @@ class WriteLock:
             raise error
 
     def _wait(self, timeout: float) -> None:
-        give_up = time.monotonic() + timeout
+        give_up = min(time.monotonic() + timeout, WAIT_UNTIL.get())
         pause = _FIRST_PAUSE
         while (left := give_up - time.monotonic()) > 0:
             if self.gate.acquire(True, left):
