@@ -160,7 +160,7 @@ def test_clear_removes_one_namespace(make):
 def test_a_bound_that_is_lowered_by_much_costs_each_write_a_little(make, bound):
     """No write evicts thousands at once; after some of them the bound holds."""
     before = make(max_bytes=64 << 20)
-    before.set_many({f"k{number}": number for number in range(20_000)})
+    before.set_many({f"k{number}": number for number in range(40_000)})
     before.close()
     cache = make(**{"max_bytes": 64 << 20, **bound})
 
@@ -172,6 +172,7 @@ def test_a_bound_that_is_lowered_by_much_costs_each_write_a_little(make, bound):
         writes += 1
         assert writes < 1000
 
-    assert 0 < most <= 4 * EVICTED_AT_ONCE  # more than once, where the map itself is full
+    # More than once, where the map itself is full.
+    assert 0 < most <= (EVICTED_AT_ONCE if "max_entries" in bound else 10 * EVICTED_AT_ONCE)
     assert cache.get(f"new{writes - 1}") == writes - 1
     assert cache.check().ok

@@ -328,9 +328,10 @@ class Transactions:
         held_by = holders(opened)
         most = MOST_OF_MAP * environment.wanted_map
         spare = most // 8
+        step = MAP_STEP if environment.found_bytes <= most else spare
         most = max(most, environment.found_bytes)
         if held_by and not self.index.bounds.exceeded(self.ledger()):
-            step = max(MAP_STEP, environment.wanted_map // 8)
+            step = max(step, environment.wanted_map // 8)
             if environment.grow_map(opened, most + spare if removes else most, step=step):
                 environment.name_holders(held_by)
             elif self._still_hold(opened, held_by):
@@ -345,7 +346,7 @@ class Transactions:
                 return
             except lmdb.MapFullError:
                 if entries == 1:
-                    if not environment.grow_map(opened, most + spare, step=spare):
+                    if not environment.grow_map(opened, most + spare, step=step):
                         return
                     opened = environment.current()
                 entries = 1
