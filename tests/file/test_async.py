@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
-from jinpy_cache_core.exceptions import CacheClosedError, CacheValueError
+from jinpy_cache_core.exceptions import CacheClosedError, CacheTimeoutError, CacheValueError
+from jinpy_cache_file.group_commit import GroupCommit
 
 
 async def test_concurrent_writes_share_commits(make):
@@ -148,3 +150,56 @@ async def test_a_slow_serializer_does_not_block_the_loop(make):
     cache = make(serializer=Slow())
     await cache.aset("a", "value")
     assert [await cache.aget("a") for _ in range(3)] == ["value"] * 3
+
+
+async def test_two_thousand_writes_behind_a_stopped_writer_end_in_time(make, shell):
+    """A deadline counts from the call, however many wait before it; each has an error of its own."""
+    cache = make(lock_timeout=0.5)
+    other = shell()
+    assert other.ask("cache._environment.lock.acquire(5)") == "None"
+    began = time.monotonic()
+
+    async def write(number: int) -> float:
+        large = b"x" * (100_000 if number % 20 == 0 else 10)
+        with pytest.raises(CacheTimeoutError, match="Another writer kept the lock"):
+            await cache.aset(f"k{number}", large)
+        return time.monotonic() - began
+
+    ended = await asyncio.gather(*(write(number) for number in range(2000)))
+
+    assert 0.5 <= min(ended)
+    assert max(ended) < 5  # one deadline, and a slow machine; without it 2000 / 256 of them and more
+    assert other.ask("cache._environment.lock.forsake()") == "None"
+    await cache.aset("k", 1)
+    assert 1 == len(cache)
+    assert [] == [*(cache.directory / "values").rglob("*.bin")]
+
+
+async def test_the_queue_of_writes_is_bounded(make, shell):
+    """Who finds it full waits for room until his own deadline; then all goes on."""
+    cache = make(lock_timeout=30)
+    group = cache._group = GroupCommit(cache._store, "bounded", 30, most_queued=300)
+    other = shell()
+    assert other.ask("cache._environment.lock.acquire(5)") == "None"
+    writes = [asyncio.create_task(cache.aset(f"k{number}", number)) for number in range(2000)]
+    while not group._state.waiting:
+        await asyncio.sleep(0)
+    assert len(group._state.jobs) <= 300
+    gone = writes.pop()
+    gone.cancel()
+    assert other.ask("cache._environment.lock.forsake()") == "None"
+    await asyncio.gather(*writes)
+    assert 1999 == len(cache)
+
+
+async def test_who_waits_for_room_gives_up_in_time(make, shell):
+    """A full queue is no reason to wait for longer than `lock_timeout`."""
+    cache = make(lock_timeout=0.2)
+    cache._group = GroupCommit(cache._store, "bounded", 0.2, most_queued=10)
+    other = shell()
+    assert other.ask("cache._environment.lock.acquire(5)") == "None"
+    writes = [cache.aset(f"k{number}", number) for number in range(500)]
+    ended = await asyncio.wait_for(asyncio.gather(*writes, return_exceptions=True), 20)
+    assert {CacheTimeoutError} == {type(one) for one in ended}
+    assert other.ask("cache._environment.lock.forsake()") == "None"
+    await cache.aset("k", 1)

@@ -5,6 +5,7 @@ import math
 import pytest
 
 from jinpy_cache_core.exceptions import CacheValueError
+from jinpy_cache_file.maintenance import EVICTED_AT_ONCE
 
 
 def test_max_entries_is_never_exceeded(make):
@@ -153,3 +154,25 @@ def test_clear_removes_one_namespace(make):
     assert sorted(two.scan("k1")) == sorted(
         f"k{number}" for number in range(100) if str(number).startswith("1")
     )
+
+
+@pytest.mark.parametrize("bound", [{"max_entries": 1000}, {"max_bytes": 1 << 20}])
+def test_a_bound_that_is_lowered_by_much_costs_each_write_a_little(make, bound):
+    """No write evicts thousands at once; after some of them the bound holds."""
+    before = make(max_bytes=64 << 20)
+    before.set_many({f"k{number}": number for number in range(40_000)})
+    before.close()
+    cache = make(**{"max_bytes": 64 << 20, **bound})
+
+    most, writes = 0, 0
+    while cache._store.index.bounds.exceeded(cache._store.ledger()):
+        evicted = cache.counters.evicted
+        cache.set(f"new{writes}", writes)
+        most = max(most, cache.counters.evicted - evicted)
+        writes += 1
+        assert writes < 1000
+
+    # More than once, where the map itself is full.
+    assert 0 < most <= (EVICTED_AT_ONCE if "max_entries" in bound else 10 * EVICTED_AT_ONCE)
+    assert cache.get(f"new{writes - 1}") == writes - 1
+    assert cache.check().ok

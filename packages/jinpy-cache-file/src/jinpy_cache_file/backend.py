@@ -3,9 +3,10 @@
 import errno
 import math
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import attrs
 import lmdb
@@ -55,7 +56,9 @@ from jinpy_cache_file.readers import foreign, holders
 from jinpy_cache_file.recent_keys import RecentKeys
 from jinpy_cache_file.store import Store
 from jinpy_cache_file.value_files import ValueFiles
+from jinpy_cache_file.write_lock import WAIT_UNTIL
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _SMALL_TRANSACTION = 64 * 1024
@@ -123,7 +126,7 @@ class FileCacheBackend(BaseBackend):
         self._store = Store(
             environment, self._index, clock=self._now, patience=settings.lock_timeout
         )
-        self._group = GroupCommit(self._store, settings.name)
+        self._group = GroupCommit(self._store, settings.name, settings.lock_timeout)
         self._recent_keys = RecentKeys()
         self._glance = self._store.glance
         self._decode = self._codec.decode
@@ -233,7 +236,7 @@ class FileCacheBackend(BaseBackend):
         self._lease.release()
 
     def _mapped(self, error: Exception) -> CacheException:
-        code = error.code if isinstance(error, lmdb.Error) else getattr(error, "errno", None)
+        code = getattr(error, "code" if isinstance(error, lmdb.Error) else "errno", None)
         # LMDB calls a write that was cut short an input/output error; what cuts it is a full disk.
         if code == errno.ENOSPC or (code == errno.EIO and _is_full(self._directory)):
             message = (
@@ -246,7 +249,7 @@ class FileCacheBackend(BaseBackend):
                 f"The store in {str(self._directory)!r} failed: {error}. What was stored before "
                 "is still there."
             )
-            return CacheBackendError(message, errno=error.code if error.code > 0 else None)
+            return CacheBackendError(message, errno=code if code and code > 0 else None)
         return super()._mapped(error)
 
     # -- Shorter ways through the operations that are used most ----------------------------------
@@ -473,6 +476,14 @@ class FileCacheBackend(BaseBackend):
     async def asweep(self) -> int:
         """Same as `sweep`, asynchronously."""
         return await self._run(self.sweep)
+
+    async def _run(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call in a worker thread; the wait for one counts for `lock_timeout`."""
+        token = WAIT_UNTIL.set(time.monotonic() + self._config.lock_timeout)
+        try:
+            return await super()._run(call, *args, **kwargs)
+        finally:
+            WAIT_UNTIL.reset(token)
 
     def _store_payload(self, key: str, payload: bytes, seconds: float) -> None:
         self._opened()._store.store(key, payload, seconds)

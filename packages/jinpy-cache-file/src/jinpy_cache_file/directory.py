@@ -135,13 +135,19 @@ def open_regular(path: Path | str, flags: int) -> FileIO:
     Raises:
         OSError: It is something else, or cannot be opened.
     """
+    return open_sized(path, flags)[0]
+
+
+def open_sized(path: Path | str, flags: int = os.O_RDONLY) -> tuple[FileIO, int]:
+    """Same as `open_regular`, with the size of the file in bytes."""
     if flags == os.O_RDONLY and stat.S_ISDIR(os.lstat(path).st_mode):
         raise OSError(0, "not a regular file", str(path))
     file = _opened(path, flags)
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
         file.close()
         raise OSError(0, "not a regular file", str(path))
-    return file
+    return file, status.st_size
 
 
 def _opened(path: Path | str, flags: int, mode: int = 0) -> FileIO:

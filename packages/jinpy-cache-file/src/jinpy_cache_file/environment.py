@@ -67,6 +67,7 @@ class Environment:
         readonly: Why the directory can only be read, or `None` if it can be written.
         users: The leases that `jinpy_cache_file.registry` has given out.
         set_aside: How many damaged stores were put aside.
+        found_bytes: The size of the store when it was found.
         map_size: Bytes that the map may have now.
         wanted_map: Bytes that its users asked for; it is larger only while a reader is stuck.
     """
@@ -80,6 +81,7 @@ class Environment:
         self.set_aside = 0
         self.users: set[object] = set()
         self.map_size = self.wanted_map = map_size
+        self.found_bytes = _size_of(path / DATA_NAME)
         self.durable = durable
         self._shared = shared
         self._patience = patience
@@ -292,7 +294,7 @@ class Environment:
             opened = self._opened()
         except lmdb.Error as error:
             message = f"The store in {str(self.path)!r} cannot be opened: {error}"
-            raise CacheBackendError(message, errno=_positive(error.code)) from error
+            raise CacheBackendError(message, errno=_positive(getattr(error, "code", 0))) from error
         except OSError as error:
             message = f"The store in {str(self.path)!r} cannot be opened: {error}"
             raise CacheBackendError(message, errno=error.errno) from error
@@ -428,6 +430,13 @@ def _busy(path: Path) -> CacheBackendError:
         "handler, a finaliser or a fork interrupted it there, and must not use the cache."
     )
     return CacheBackendError(message)
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _file_identity(path: Path) -> tuple[int, int] | None:

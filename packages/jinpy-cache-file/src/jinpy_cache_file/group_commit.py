@@ -3,11 +3,16 @@
 A coroutine leaves its change in a queue and awaits the outcome. One thread takes all that has
 gathered while it was busy and puts it into one transaction: one lock, one commit, and with
 `durability="disk"` one wait for the platter, for all of them. The event loop itself never waits.
+
+Each change has a deadline, which counts from the call: however many wait behind a writer that is
+stopped, all are refused by then. The queue is bounded; who finds it full waits for room, until its
+own deadline.
 """
 
 import asyncio
+import contextlib
 import os
-import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +21,22 @@ from typing import Any, Final, TypeVar
 import attrs
 import lmdb
 
+from jinpy_cache_core import CacheTimeoutError
+from jinpy_cache_file.interrupts import Mutex
 from jinpy_cache_file.store import Store
 from jinpy_cache_file.write_context import WriteContext
+from jinpy_cache_file.write_lock import kept_too_long
 
 T = TypeVar("T")
 
 _MOST: Final = 256
 """How many changes one transaction takes."""
+
+MOST_QUEUED: Final = 10_000
+"""How many changes wait in the queue of one cache."""
+
+_SOON: Final = 0.002
+"""Seconds before its deadline at which a change is not tried again."""
 
 
 @attrs.define(slots=True, eq=False)
@@ -32,6 +46,7 @@ class Job:
     Attributes:
         work: Makes the change; when it raises, it has changed nothing.
         removes: Whether it must go through on a full disk.
+        deadline: When to give up, in seconds of the monotonic clock.
         loop: The event loop of
         future: what the coroutine awaits.
         result: What the change returned, or
@@ -40,6 +55,7 @@ class Job:
 
     work: Callable[[WriteContext], Any]
     removes: bool
+    deadline: float
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
     result: Any = None
@@ -59,8 +75,9 @@ class _State:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.mutex = threading.Lock()
+        self.mutex = Mutex("queueing writes")
         self.jobs: deque[Job] = deque()
+        self.waiting: deque[asyncio.Future[None]] = deque()
         self.busy = False
         self.closed = False
         self.executor: ThreadPoolExecutor | None = None
@@ -72,11 +89,17 @@ class GroupCommit:
     Args:
         store: What is written.
         name: What the thread is named after.
+        patience: Seconds that a change may take from its call on.
+        most_queued: How many changes may wait.
     """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(
+        self, store: Store, name: str, patience: float, most_queued: int = MOST_QUEUED
+    ) -> None:
         self._store = store
         self._name = name
+        self._patience = patience
+        self._most_queued = most_queued
         self._state = _State()
 
     async def run(self, work: Callable[[WriteContext], T], *, removes: bool = False) -> T:
@@ -89,13 +112,17 @@ class GroupCommit:
             removes: Whether it must go through on a full disk.
 
         Raises:
+            CacheTimeoutError: It could not be made within the patience.
             RuntimeError: The queue was closed.
         """
         loop = asyncio.get_running_loop()
-        job = Job(work, removes, loop, loop.create_future())
+        deadline = time.monotonic() + self._patience
+        job = Job(work, removes, deadline, loop, loop.create_future())
         state = self._state
         if state.pid != os.getpid():
             state = self._state = _State()
+        while len(state.jobs) >= self._most_queued and not state.closed:
+            await self._room(state, loop, deadline)
         with state.mutex:
             if state.closed:
                 message = "The queue of writes is closed."
@@ -111,6 +138,21 @@ class GroupCommit:
         result: T = await job.future
         return result
 
+    async def _room(
+        self, state: _State, loop: asyncio.AbstractEventLoop, deadline: float
+    ) -> None:
+        """Wait until there may be room in the queue."""
+        room: asyncio.Future[None] = loop.create_future()
+        with state.mutex:
+            if len(state.jobs) < self._most_queued:
+                return
+            state.waiting.append(room)
+        try:
+            async with asyncio.timeout(max(deadline - time.monotonic(), 0)):
+                await room
+        except TimeoutError:
+            raise self._too_late() from None
+
     def close(self) -> None:
         """Commit what is queued and end the thread."""
         state = self._state
@@ -118,34 +160,64 @@ class GroupCommit:
             state.closed = True
         if state.executor is not None and state.pid == os.getpid():
             state.executor.shutdown(wait=True)
+        self._make_room(state, len(state.waiting))
 
-    def _drain(self, state: "_State") -> None:
+    def _drain(self, state: _State) -> None:
         while True:
             with state.mutex:
                 jobs = [state.jobs.popleft() for _ in range(min(_MOST, len(state.jobs)))]
-                if not jobs:
-                    state.busy = False
-                    return
+                state.busy = bool(jobs)
+                free = self._most_queued - len(state.jobs)
+            if state.waiting:
+                self._make_room(state, free)
+            if not jobs:
+                return
             awaited = [job for job in jobs if not job.future.cancelled()]
             if awaited:
-                self._commit(awaited)
+                self._commit(self._in_time(awaited))
                 _tell(awaited)
 
+    def _make_room(self, state: _State, free: int) -> None:
+        """Let those go on who wait for room, the first ones first."""
+        with contextlib.suppress(IndexError):
+            for _ in range(free):
+                room = state.waiting.popleft()
+                with contextlib.suppress(RuntimeError):  # its loop was closed
+                    room.get_loop().call_soon_threadsafe(_go_on, room)
+
     def _commit(self, jobs: list[Job]) -> None:
-        """Make the changes together; when that fails, each on its own, as one may be to blame."""
-        removes = len(jobs) == 1 and jobs[0].removes
-        try:
-            self._store.writing(_do, jobs, removes=removes)
-        except TimeoutError as error:
-            for job in jobs:
-                job.error = _twin(error)
-        except Exception as error:  # noqa: BLE001 - it belongs to the coroutine
-            if len(jobs) == 1:
-                jobs[0].error = error
-            else:
-                for job in jobs:
-                    job.error = None
-                    self._commit([job])
+        """Make the changes together; when that fails, each on its own, as one may be to blame.
+
+        Those whose time is over meanwhile are refused, and the others tried again.
+        """
+        while jobs:
+            removes = len(jobs) == 1 and jobs[0].removes
+            patience = max(min(job.deadline for job in jobs) - time.monotonic(), 0)
+            try:
+                self._store.writing(_do, jobs, removes=removes, patience=patience)
+            except CacheTimeoutError:
+                jobs = self._in_time(jobs)
+                continue
+            except Exception as error:  # noqa: BLE001 - it belongs to the coroutine
+                if len(jobs) == 1:
+                    jobs[0].error = error
+                else:
+                    for job in jobs:
+                        job.error = None
+                        self._commit([job])
+            return
+
+    def _in_time(self, jobs: list[Job]) -> list[Job]:
+        """Refuse the changes whose time is over; the others."""
+        now = time.monotonic() + _SOON
+        for job in jobs:
+            if job.deadline <= now:
+                job.error = self._too_late()
+        return [job for job in jobs if job.deadline > now]
+
+    def _too_late(self) -> CacheTimeoutError:
+        """Each coroutine's own error, as each adds its own context."""
+        return kept_too_long(self._store.environment.lock.path, self._patience)
 
 
 def _do(writing: WriteContext, jobs: list[Job]) -> None:
@@ -159,9 +231,9 @@ def _do(writing: WriteContext, jobs: list[Job]) -> None:
             job.error = error
 
 
-def _twin(error: TimeoutError) -> BaseException:
-    """An error of the same content, as each coroutine adds its own context."""
-    return type(error)(*error.args)
+def _go_on(room: "asyncio.Future[None]") -> None:
+    if not room.done():
+        room.set_result(None)
 
 
 def _tell(jobs: list[Job]) -> None:

@@ -7,7 +7,6 @@ a `with` whose `__exit__` is a function of C, and *taken* inside of `try`, where
 knows whose it is. No wait is without a limit.
 """
 
-import io
 from collections.abc import Callable
 from operator import attrgetter
 from threading import RLock
@@ -18,31 +17,28 @@ from jinpy_cache_core import CacheTimeoutError
 if TYPE_CHECKING:
 
     class OnLeaving:
-        """Calls a function when a `with` is left."""
+        """Does something when a `with` is left."""
 
-        close: Callable[[], object]
-
-        def __init__(self, close: Callable[[], object]) -> None: ...
+        def __init__(self, leave: Callable[..., object]) -> None: ...
         def __enter__(self) -> object: ...
         def __exit__(self, *_exception: object) -> None: ...
 
 else:
 
-    class OnLeaving(io.IOBase):
-        """Calls a function when a `with` is left; the interpreter leaves it in one step.
-
-        `IOBase.__exit__` is C and calls `close`: where that is C too, no exception comes between.
+    class OnLeaving:
+        """Does something when a `with` is left; the interpreter does it in one step.
 
         Args:
-            close: A function of C.
+            leave: A function of C that takes what `__exit__` takes.
         """
 
-        __enter__ = staticmethod(bool)
-        closed = True
-        """It is no file, and nothing is to be closed with it."""
+        # The interpreter looks for the methods of a `with` in the class; there it finds the
+        # descriptors of these slots, which give it what the instance holds.
+        __slots__ = ("__enter__", "__exit__")
 
-        def __init__(self, close: Callable[[], object]) -> None:
-            self.close = close
+        def __init__(self, leave: Callable[..., object]) -> None:
+            self.__enter__ = bool
+            self.__exit__ = leave
 
 
 MUTEX_PATIENCE: Final = 30.0
@@ -103,5 +99,5 @@ class Mutex:
 
 def owned(lock: Any) -> Callable[[], bool]:
     """What tells whether the calling thread holds an `RLock`, as `Condition` asks it."""
-    is_owned: Callable[[], bool] = lock._is_owned
+    is_owned: Callable[[], bool] = lock._is_owned  # noqa: SLF001
     return is_owned

@@ -37,6 +37,12 @@ from jinpy_cache_file.write_context import WriteContext
 REAPED_AT_ONCE: Final = 32
 """Items of the expiry index that one insertion deals with at most."""
 
+EVICTED_AT_ONCE: Final = 512
+"""Entries that the hand looks at in one write at most.
+
+Where a bound was lowered by much, each write does its part, and more goes than comes.
+"""
+
 _MARKS_KEPT: Final = 1024
 _HAND_REACH: Final = 64
 
@@ -75,6 +81,7 @@ class Upkeep:
         self.bounds = bounds
         self.counters = Counters()
         self.noting = False
+        self._reach = EVICTED_AT_ONCE
         self._marks: dict[bytes, None] = {}
 
     def ledger(self, writing: WriteContext) -> Ledger:
@@ -143,7 +150,7 @@ class Upkeep:
     def evict(
         self, writing: WriteContext, ledger: Ledger, target: Bounds, keep: bytes = b""
     ) -> None:
-        """Move the hand until a target is met, at most twice around.
+        """Move the hand until a target is met, past `EVICTED_AT_ONCE` entries, at most twice around.
 
         Args:
             writing: The transaction.
@@ -152,19 +159,25 @@ class Upkeep:
             keep: A place to leave alone, as it is being written.
         """
         txn = writing.txn
-        rounds = 0
-        while rounds <= 2 and target.exceeded(ledger):
+        rounds, left = 0, self._reach
+        self._reach = min(2 * self._reach, EVICTED_AT_ONCE)
+        while rounds <= 2 and left > 0 and target.exceeded(ledger):
             start = self.space.order_key(ledger.hand)
             reach = items(txn, start, self.space.ledger, _HAND_REACH)
             if not reach:
                 ledger.hand = 0
                 rounds += 1
+            left -= len(reach)
             for order_key, tree_key in reach:
                 if not target.exceeded(ledger):
                     break
                 ledger.hand = self.space.order_sequence(order_key) + 1
                 if tree_key != keep:
                     self._judge(writing, order_key, tree_key)
+
+    def evict_less(self) -> None:
+        """Look at fewer entries in the next write: this one has found the map full."""
+        self._reach = max(self._reach // 8, 1)
 
     def rebuild(self, writing: WriteContext, without: bytes = b"") -> Ledger:
         """Drop damaged records, and make indexes and ledger anew from the sound ones.

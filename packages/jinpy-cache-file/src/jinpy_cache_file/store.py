@@ -263,7 +263,7 @@ class Store(Transactions):
                     return
             except lmdb.Error as error:
                 # A full disk has room for small transactions: they reuse what they free.
-                if size == 1 or error.code != errno.ENOSPC:
+                if size == 1 or getattr(error, "code", 0) != errno.ENOSPC:
                     raise
                 size = 1
 

@@ -15,6 +15,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from fcntl import LOCK_UN, flock
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -25,6 +26,7 @@ from jinpy_cache_file.environment import DAMAGE, MAP_STEP, Environment
 from jinpy_cache_file.index import Index
 from jinpy_cache_file.layout import FILE
 from jinpy_cache_file.ledger import Bounds, Ledger
+from jinpy_cache_file.maintenance import EVICTED_AT_ONCE
 from jinpy_cache_file.readers import Reader, holders
 from jinpy_cache_file.value_files import Publication
 from jinpy_cache_file.write_context import WriteContext
@@ -42,6 +44,8 @@ _LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds after which the files are checked for having been replaced."""
 
 _EVICTED_FROM_FULL: Final = 64
+_MOST_FROM_FULL: Final = 1024
+"""Entries that go at least, and at most, where a map is full: the keys of a page go as they come."""
 
 MOST_OF_MAP: Final = 2
 """How many times `max_bytes` a store may take on disk while a reader holds its old pages."""
@@ -160,30 +164,33 @@ class Transactions:
             raise lock.reentered()
         try:
             lock.acquire(self._patience if patience is None else patience)
-            with lock.gate_left, lock.unlocked:
-                now = self._now()
-                if (
-                    opened is None
-                    or opened is not environment.lmdb
-                    or not self._looked <= now < self._look_again
-                ):
-                    raise _Unready
-                # Leaving it aborts, in one step, what an exception has kept from its commit. That
-                # is refused if a handler has closed the environment under it, by a fork.
-                with opened.begin(None, None, True) as txn:
-                    if rewrite is not None:
-                        _key, tree_key, operand, seconds = args
-                        stored = txn.get(tree_key)
-                        done = stored and rewrite(tree_key, stored, now, operand, seconds)
-                        if done:
-                            txn.put(tree_key, done[0])
-                            txn.commit()
-                            return done[1]
-                    writing = WriteContext(txn, now)
-                    result = self._worked(writing, work, args)
-                if writing.published or writing.doomed:
-                    self._settled(writing)
-                return result
+            with lock.gate_left:
+                try:
+                    now = self._now()
+                    if (
+                        opened is None
+                        or opened is not environment.lmdb
+                        or not self._looked <= now < self._look_again
+                    ):
+                        raise _Unready
+                    # Leaving it aborts, in one step, what an exception has kept from its commit.
+                    # That is refused if a handler has closed the environment under it, by a fork.
+                    with opened.begin(None, None, True) as txn:
+                        if rewrite is not None:
+                            _key, tree_key, operand, seconds = args
+                            stored = txn.get(tree_key)
+                            done = stored and rewrite(tree_key, stored, now, operand, seconds)
+                            if done:
+                                txn.put(tree_key, done[0])
+                                txn.commit()
+                                return done[1]
+                        writing = WriteContext(txn, now)
+                        result = self._worked(writing, work, args)
+                    if writing.published or writing.doomed:
+                        self._settled(writing)
+                    return result
+                finally:
+                    flock(lock.descriptor, LOCK_UN)
         except BaseException:
             lock.forsake()
             if writing is not None and writing.published:
@@ -284,7 +291,9 @@ class Transactions:
             raise error
         if opened is None or environment.lmdb is not opened:
             return
+        code = _code(error)
         if isinstance(error, lmdb.MapFullError):
+            self.index.evict_less()
             self._relieve(opened, removes=removes)
         elif isinstance(error, lmdb.MapResizedError):
             environment.adopt_map(opened)
@@ -294,10 +303,10 @@ class Transactions:
             environment.reopen(opened)
         elif isinstance(error, DAMAGE):
             environment.discard(opened, str(error))
-        elif error.code == errno.ENOSPC and removes and not self._reserve_spent:
+        elif code == errno.ENOSPC and removes and not self._reserve_spent:
             self._reserve_spent = True
             environment.spend_reserve()
-        elif error.code > 0:
+        elif code > 0:
             raise error
 
     def _relieve(self, opened: lmdb.Environment, *, removes: bool) -> None:
@@ -307,7 +316,8 @@ class Transactions:
         grows, up to `MOST_OF_MAP` times what was asked for, and a little more for what removes:
         nothing that lives is evicted because of somebody who is stopped. Otherwise entries go. LMDB
         writes new pages before it frees old ones, so in a full map there is room for small
-        transactions only, of one entry at first; without room even for that, it grows a little.
+        transactions only, of one entry at first; without room even for that, it grows a little. A
+        store that was found larger than it may be now, as `max_bytes` was lowered, keeps its size.
 
         Raises:
             CacheBackendError: A reader holds all the space that there may be.
@@ -318,29 +328,33 @@ class Transactions:
         held_by = holders(opened)
         most = MOST_OF_MAP * environment.wanted_map
         spare = most // 8
+        step = MAP_STEP if environment.found_bytes <= most else spare
+        most = max(most, environment.found_bytes)
         if held_by and not self.index.bounds.exceeded(self.ledger()):
-            step = max(MAP_STEP, environment.wanted_map // 8)
+            step = max(step, environment.wanted_map // 8)
             if environment.grow_map(opened, most + spare if removes else most, step=step):
                 environment.name_holders(held_by)
             elif self._still_hold(opened, held_by):
                 raise _held(environment.path, held_by)
             return
         entries, evicted = 1, 0
-        while evicted < max(_EVICTED_FROM_FULL, self.ledger().entries // 16):
+        enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, _MOST_FROM_FULL))
+        while evicted < enough:
             try:
                 left = self._once(opened, self._evicted, (entries,))
             except (_Unready, LockClosedError):
                 return
             except lmdb.MapFullError:
                 if entries == 1:
-                    environment.grow_map(opened, most + spare)
+                    if not environment.grow_map(opened, most + spare, step=step):
+                        return
                     opened = environment.current()
                 entries = 1
                 continue
             if not left:
                 return
             evicted += entries
-            entries *= 2
+            entries = min(2 * entries, EVICTED_AT_ONCE)
 
     def _still_hold(self, opened: lmdb.Environment, held_by: list[Reader]) -> bool:
         """Whether a reader has not moved on for as long as any read takes; remembered if so."""
@@ -373,3 +387,8 @@ def _held(path: Path, held_by: list[Reader]) -> CacheBackendError:
 
 class _Unready(Exception):  # noqa: N818 - a signal, not an error
     """The environment has to be looked after before a transaction can begin."""
+
+
+def _code(error: lmdb.Error) -> int:
+    """What LMDB or the system calls an error; those of the binding itself have no number."""
+    return int(getattr(error, "code", 0))

@@ -122,16 +122,16 @@ class ValueFiles:
             OSError: It is there but cannot be read now.
         """
         try:
-            file = directory.open_regular(self._path(reference), os.O_RDONLY)
+            file, size = directory.open_sized(self._path(reference))
         except OSError as error:
             if error.errno in _NOT_A_VALUE:
                 return None
             raise
         with file:
             # The size is known before anything is allocated, so a forged file costs nothing.
-            if os.fstat(file.fileno()).st_size != reference.size:
+            if size != reference.size:
                 return None
-            payload = _read_all(file.fileno(), reference.size)
+            payload = _read_all(file.fileno(), size)
         return payload if reference.proves(tree_key, payload) else None
 
     def remove(self, reference: Reference) -> None:

@@ -16,20 +16,26 @@ than with LMDB's mutex alone.
         raise lock.reentered()
     try:
         lock.acquire(timeout)
-        with lock.gate_left, lock.unlocked:
-            ...
+        with lock.gate_left:
+            try:
+                ...
+            finally:
+                flock(lock.descriptor, LOCK_UN)
     except BaseException:
         lock.forsake()
         raise
 
-It is left in single steps of the interpreter; what an exception leaves behind before the `with` is
-entered, `forsake` gives back, as the gate knows its owner.
+The gate is left in a single step of the interpreter; what an exception leaves behind, before the
+`with` is entered or where it comes into the `finally`, `forsake` gives back: the gate knows its
+owner, and an `flock` that the process holds while nobody holds the gate is nobody's.
 """
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from functools import partial
 from io import FileIO
@@ -49,6 +55,9 @@ _EXCLUSIVE: Final = LOCK_EX | LOCK_NB
 _LONGEST_NOTE: Final = 256
 _FIRST_PAUSE: Final = 0.0001
 _LONGEST_PAUSE: Final = 0.001
+
+WAIT_UNTIL: Final = ContextVar("WAIT_UNTIL", default=math.inf)
+"""When a wait must end that began before it came here, in seconds of the monotonic clock."""
 
 _CLOSING_PATIENCE: Final = 5.0
 """Seconds that a thread which closes the lock waits for one that writes."""
@@ -71,8 +80,7 @@ class WriteLock:
         path: The file.
         descriptor: The open file, or -1.
         gate: What excludes the threads of this process.
-        gate_left: Leaving a `with` of it gives the gate back, and
-        unlocked: of this the `flock`.
+        gate_left: Leaving a `with` of it gives the gate back.
         is_mine: Tells whether this very thread has the lock.
     """
 
@@ -85,8 +93,7 @@ class WriteLock:
     def _renew_gate(self) -> None:
         self.gate = RLock()
         self.is_mine: Callable[[], bool] = owned(self.gate)
-        self.gate_left = OnLeaving(self.gate.release)
-        self.unlocked = OnLeaving(bool)
+        self.gate_left = OnLeaving(self.gate.__exit__)
 
     def open(self, *, readonly: bool = False) -> None:
         """Open the file, which is made if it is missing and never removed; close the old one.
@@ -147,10 +154,20 @@ class WriteLock:
         self._wait(timeout)
 
     def forsake(self) -> None:
-        """Give back what an exception has left behind, if it has."""
-        if self.is_mine():
-            with self.gate_left, contextlib.suppress(OSError, ValueError):
-                flock(self.descriptor, LOCK_UN)
+        """Give back what an exception has left behind, if it has; another one may come into this."""
+        try:
+            if self.is_mine() or self.gate.acquire(False):
+                with self.gate_left:
+                    self._unlock()
+        except BaseException:
+            if self.is_mine():
+                with self.gate_left:
+                    self._unlock()
+            raise
+
+    def _unlock(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            flock(self.descriptor, LOCK_UN)
 
     def within(self, timeout: float, work: Callable[..., T], *args: Any) -> T:
         """Do something while holding the lock.
@@ -164,8 +181,11 @@ class WriteLock:
             raise self.reentered()
         try:
             self.acquire(timeout)
-            with self.gate_left, self.unlocked:
-                return work(*args)
+            with self.gate_left:
+                try:
+                    return work(*args)
+                finally:
+                    flock(self.descriptor, LOCK_UN)
         except BaseException:
             self.forsake()
             raise
@@ -195,7 +215,6 @@ class WriteLock:
         self.with_nobody_writing(partial(self._adopt, None))
 
     def _adopt(self, file: FileIO | None) -> None:
-        self.unlocked.close = bool if file is None else partial(flock, file.fileno(), LOCK_UN)
         self.descriptor = -1 if file is None else file.fileno()
         previous, self._file = self._file, file
         if previous is not None:
@@ -214,7 +233,7 @@ class WriteLock:
             raise error
 
     def _wait(self, timeout: float) -> None:
-        give_up = time.monotonic() + timeout
+        give_up = min(time.monotonic() + timeout, WAIT_UNTIL.get())
         pause = _FIRST_PAUSE
         while (left := give_up - time.monotonic()) > 0:
             if self.gate.acquire(True, left):
