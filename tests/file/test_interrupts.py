@@ -102,6 +102,7 @@ def operations(
 
 
 def config_of(directory, name="disk", **settings: Any) -> FileCacheConfig:
+    """Settings under which values lie in files, and a wait is not for ever."""
     return FileCacheConfig(
         name=name, directory=directory, inline_max_bytes=2000, lock_timeout=5, **settings
     )
@@ -301,10 +302,14 @@ def test_a_backend_that_is_dropped_warns_and_gives_everything_back(directory):
     """Without `close` there is a ResourceWarning; no descriptor and no thread stays."""
     config = FileCacheConfig(name="disk", directory=directory)
     before = open_descriptors()
-    with pytest.warns(ResourceWarning, match="FileCacheBackend 'disk'.*without close"):
+
+    def use_and_drop() -> None:
         for number in range(3):
             FileCacheBackend(config).set("k", number)
             gc.collect()
+
+    with pytest.warns(ResourceWarning, match="FileCacheBackend 'disk'.*without close"):
+        use_and_drop()
     assert open_descriptors() == before
     with FileCacheBackend(config) as cache:
         assert cache.get("k") == 2

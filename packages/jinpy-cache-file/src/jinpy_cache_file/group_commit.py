@@ -138,9 +138,7 @@ class GroupCommit:
         result: T = await job.future
         return result
 
-    async def _room(
-        self, state: _State, loop: asyncio.AbstractEventLoop, deadline: float
-    ) -> None:
+    async def _room(self, state: _State, loop: asyncio.AbstractEventLoop, deadline: float) -> None:
         """Wait until there may be room in the queue."""
         room: asyncio.Future[None] = loop.create_future()
         with state.mutex:

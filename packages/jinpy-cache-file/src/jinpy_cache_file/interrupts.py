@@ -99,5 +99,5 @@ class Mutex:
 
 def owned(lock: Any) -> Callable[[], bool]:
     """What tells whether the calling thread holds an `RLock`, as `Condition` asks it."""
-    is_owned: Callable[[], bool] = lock._is_owned  # noqa: SLF001
+    is_owned: Callable[[], bool] = lock._is_owned
     return is_owned

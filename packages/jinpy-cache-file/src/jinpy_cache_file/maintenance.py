@@ -150,7 +150,7 @@ class Upkeep:
     def evict(
         self, writing: WriteContext, ledger: Ledger, target: Bounds, keep: bytes = b""
     ) -> None:
-        """Move the hand until a target is met, past `EVICTED_AT_ONCE` entries, at most twice around.
+        """Move the hand until a target is met: past `EVICTED_AT_ONCE` entries, twice around at most.
 
         Args:
             writing: The transaction.

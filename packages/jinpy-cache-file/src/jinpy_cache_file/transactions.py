@@ -45,7 +45,7 @@ _LOOK_AGAIN_AFTER: Final = 1.0
 
 _EVICTED_FROM_FULL: Final = 64
 _MOST_FROM_FULL: Final = 1024
-"""Entries that go at least, and at most, where a map is full: the keys of a page go as they come."""
+"""Entries that go at least and at most where a map is full; the keys of a page go as they come."""
 
 MOST_OF_MAP: Final = 2
 """How many times `max_bytes` a store may take on disk while a reader holds its old pages."""

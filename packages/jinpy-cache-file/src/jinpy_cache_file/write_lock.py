@@ -154,7 +154,7 @@ class WriteLock:
         self._wait(timeout)
 
     def forsake(self) -> None:
-        """Give back what an exception has left behind, if it has; another one may come into this."""
+        """Give back what an exception has left behind, if it has; another may come into this."""
         try:
             if self.is_mine() or self.gate.acquire(False):
                 with self.gate_left:
