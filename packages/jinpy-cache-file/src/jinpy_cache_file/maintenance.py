@@ -150,7 +150,7 @@ class Upkeep:
     def evict(
         self, writing: WriteContext, ledger: Ledger, target: Bounds, keep: bytes = b""
     ) -> None:
-        """Move the hand until a target is met: past `EVICTED_AT_ONCE` entries, twice around at most.
+        """Move the hand to a target: past `EVICTED_AT_ONCE` entries, twice around at most.
 
         Args:
             writing: The transaction.
