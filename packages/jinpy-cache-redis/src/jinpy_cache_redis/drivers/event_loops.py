@@ -35,7 +35,7 @@ class LoopDrivers:
     def __init__(self, make_driver: Callable[[], AsyncDriver]) -> None:
         self._make_driver = make_driver
         self._tenants: WeakKeyDictionary[asyncio.AbstractEventLoop, _Tenant] = WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def in_use(self) -> bool:
@@ -73,11 +73,13 @@ class LoopDrivers:
     def _evict(self) -> None:
         """Close what loops keep that were closed without ending their generators."""
         with self._lock:
-            gone = [(loop, kept) for loop, kept in self._tenants.items() if loop.is_closed()]
-            for loop, _ in gone:
-                del self._tenants[loop]
-        for _, tenant in gone:
+            gone = self._take_closed()  # no loop here: an interrupt could keep the lock
+        for tenant in gone:
             tenant.driver.forsake()
+
+    def _take_closed(self) -> list[_Tenant]:
+        gone = [loop for loop in self._tenants if loop.is_closed()]
+        return [self._tenants.pop(loop) for loop in gone]
 
     async def _until_loop_ends(self, driver: AsyncDriver) -> AsyncGenerator[None, None]:
         try:
@@ -111,7 +113,7 @@ class LoopDrivers:
     def abandon(self) -> None:
         """Let go of every connection in a forked child; new loops there start afresh."""
         tenants, self._tenants = self._tenants, WeakKeyDictionary()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for tenant in tenants.values():
             tenant.driver.abandon()
 
