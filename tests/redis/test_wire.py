@@ -8,6 +8,7 @@ import time
 
 import pytest
 from tests.redis.conftest import LATE
+from tests.redis.servers import until
 
 from jinpy_cache_core import CacheConnectionError, CacheException, CacheTimeoutError
 from jinpy_cache_testing.sync_view import new_runner
@@ -195,42 +196,62 @@ def test_a_burst_of_reads_travels_together(proxy, make):
     assert 0 == backend.degraded
 
 
-def test_a_pool_that_is_exhausted(proxy, make):
-    """More callers than connections wait for one, not for ever, and never open another."""
-    backend = make(proxy.url, pool_size=2, pool_timeout=0.15, retries=0)
-    backend.set("k", 1)
-    before = proxy.accepted
-    proxy.delay = 0.1
+PATIENT = {"command_timeout": LATE, "operation_timeout": LATE}
+"""Time limits that nothing reaches."""
 
-    async def main() -> list[object]:
-        calls = [backend.atouch("k", 60) for _ in range(20)]
-        return await asyncio.gather(*calls, return_exceptions=True)
 
-    with new_runner() as runner:
-        outcomes = runner.run(main())
-        assert all(isinstance(one, CacheTimeoutError) for one in outcomes if one is not True)
-        assert 2 <= outcomes.count(True) < 20
-        proxy.delay = 0.0
-        assert [True] * 20 == runner.run(main())
-    assert proxy.accepted - before <= 2
-
+def touched_at_once(backend) -> list[object]:
+    """What comes of 20 threads that touch one key together."""
     results: list[object] = []
 
     def work() -> None:
         try:
-            results.append(backend.get("k"))
+            results.append(backend.touch("k", 60))
         except CacheException as error:
             results.append(error)
 
-    for delay in (0.1, 0.0):
-        proxy.delay = delay
-        results.clear()
-        threads = [threading.Thread(target=work) for _ in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
-        if delay:
-            assert all(isinstance(one, CacheTimeoutError) for one in results if one != 1)
-    assert [1] * 20 == results
+    threads = [threading.Thread(target=work) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+async def atouched_at_once(backend) -> list[object]:
+    """What comes of 20 tasks that touch one key together: unlike reads, they share no trip."""
+    calls = [backend.atouch("k", 60) for _ in range(20)]
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def test_callers_wait_for_a_connection(proxy, make):
+    """More callers than connections: whoever waits is served in the end; no other is opened."""
+    backend = make(proxy.url, pool_size=2, pool_timeout=LATE, retries=0, **PATIENT)
+    backend.set("k", 1)
+    before = proxy.accepted
+    proxy.delay = 0.01
+    assert [True] * 20 == touched_at_once(backend)
+    assert proxy.accepted - before <= 1
+    with new_runner() as runner:
+        assert [True] * 20 == runner.run(atouched_at_once(backend))
+    assert proxy.accepted - before <= 3
+
+
+def test_a_pool_that_is_exhausted(proxy, make):
+    """Nobody waits for a connection for ever, and the pool serves all once there are enough.
+
+    Who could wait longer than `pool_timeout` would be served, well within the other limits.
+    """
+    backend = make(proxy.url, pool_size=2, pool_timeout=0.15, retries=0, **PATIENT)
+    backend.set("k", 1)
+
+    with new_runner() as runner:
+        for at_once in (touched_at_once, lambda one: runner.run(atouched_at_once(one))):
+            proxy.delay = 0.1
+            outcomes = at_once(backend)
+            failures = [one for one in outcomes if one is not True]
+            assert 0 < len(failures) < 20
+            assert all(isinstance(one, CacheTimeoutError) for one in failures)
+            proxy.delay = 0.0
+            until(lambda call=at_once: [True] * 20 == call(backend), "all are served again")
     assert len(next(iter(backend._sync._pools.values()))._links) <= 2
