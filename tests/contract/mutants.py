@@ -173,29 +173,29 @@ class Sharing(DictBackend):
 
     def __init__(self, config: DictConfig, **dependencies: Any) -> None:
         super().__init__(config, **dependencies)
-        self._records = self.stores.setdefault(id(dependencies["clock"]), {})
+        self._common = self.stores.setdefault(id(dependencies["clock"]), {})
         self._prefix = f"{config.namespace}{self.joint}"
 
     def _read(self, key: str) -> Record | None:
-        return self._records.get(self._prefix + key)
+        return self._common.get(self._prefix + key)
 
     def _update(self, key: str, decide: Any) -> Any:
         with self._lock:
             change, result = decide(self._read(key), self._now())
             if change is None:
-                self._records.pop(self._prefix + key, None)
+                self._common.pop(self._prefix + key, None)
             elif change is not UNCHANGED:
-                self._records[self._prefix + key] = change
+                self._common[self._prefix + key] = change
             return result
 
     def _scan(self, prefix: str) -> Iterator[str]:
         start = self._prefix + prefix
-        keys = [key for key in list(self._records) if key.startswith(start)]
+        keys = [key for key in list(self._common) if key.startswith(start)]
         return iter([key.removeprefix(self._prefix) for key in keys])
 
     def _clear(self) -> None:
         for key in self._scan(""):
-            self._records.pop(self._prefix + key, None)
+            self._common.pop(self._prefix + key, None)
 
 
 class TestSharingUnharmed(MutantContract):
@@ -207,14 +207,14 @@ class TestSharingUnharmed(MutantContract):
 @noticed_by("test_clear_leaves_other_namespaces_alone")
 class ClearsAll(Sharing):
     def _clear(self) -> None:
-        self._records.clear()
+        self._common.clear()
 
 
 @noticed_by("test_clear_leaves_other_namespaces_alone")
 class ClearsByPattern(Sharing):
     def _clear(self) -> None:
-        for key in fnmatch.filter(list(self._records), f"{self._prefix}*"):
-            self._records.pop(key, None)
+        for key in fnmatch.filter(list(self._common), f"{self._prefix}*"):
+            self._common.pop(key, None)
 
 
 @noticed_by("test_namespaces_never_meet", "test_clear_leaves_other_namespaces_alone")
