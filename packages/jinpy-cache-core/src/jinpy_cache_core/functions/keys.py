@@ -163,7 +163,7 @@ def shortened(prefix: str, text: str) -> str:
 
 
 def _from_template(
-    function: Callable[..., Any], signature: inspect.Signature, template: str
+    function: Callable[..., Any], signature: inspect.Signature, template: Any
 ) -> Keying:
     if not isinstance(template, str):
         message = (
