@@ -8,6 +8,7 @@ import copy
 import datetime as dt
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
@@ -96,7 +97,11 @@ def cached(
         keying = keying_of(function, key, version)
         kind = _AsyncParts if _is_coroutine_function(function) else _Parts
         parts = kind(function, keying, site)
-        return CachedMethod(parts) if _is_method(function) else parts.wrapper
+        if not _is_method(function):
+            return parts.wrapper
+        method = CachedMethod(parts)
+        _bind_classmethod(method, function)
+        return method
 
     return decorate if function is None else decorate(function)
 
@@ -289,6 +294,11 @@ class CachedMethod:
         """Call it with its object as the first argument."""
         return self._wrapper(*args, **kwargs)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        """A function, for `isinstance`: what collects the methods of a class takes no less."""
+        return types.FunctionType
+
     def __get__(self, instance: object, owner: Any = None) -> Any:
         return self if instance is None else BoundCachedMethod(self, instance)
 
@@ -301,6 +311,46 @@ class CachedMethod:
 
     def __deepcopy__(self, _memo: object) -> "CachedMethod":
         return self
+
+
+class CachedClassMethod(classmethod):  # type: ignore[type-arg]
+    """A `classmethod` of a decorated one, which binds to the class as others bind to an object."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        method = cast("CachedMethod", self.__func__)
+        return method.__get__(type(instance) if owner is None else owner)
+
+
+class _WhenComplete:
+    """What stands in a class while it is being defined, to find a `classmethod` above a method.
+
+    Since 3.13 a `classmethod` binds what is below it by itself, and does not ask it.
+    """
+
+    def __init__(self, method: CachedMethod) -> None:
+        self._method = method
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        delattr(owner, name)
+        for attribute, found in list(vars(owner).items()):
+            if type(found) is classmethod and found.__func__ is self._method:
+                setattr(owner, attribute, CachedClassMethod(found.__func__))
+
+
+def _bind_classmethod(method: CachedMethod, function: Callable[..., Any]) -> None:
+    """Have a `classmethod` above a method replaced as soon as its class is complete."""
+    if sys.version_info < (3, 13):
+        return
+    scope, _, name = function.__qualname__.rpartition(".")
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        # Only the body of a class has a namespace that is its class's, and no fast variables.
+        if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            space = frame.f_locals
+            if space.get("__qualname__") == scope:
+                space[f"__cached_{name}__"] = _WhenComplete(method)
+                return
+        frame = frame.f_back
 
 
 class BoundCachedMethod:

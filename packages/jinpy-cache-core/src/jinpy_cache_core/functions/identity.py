@@ -100,7 +100,8 @@ def _is_bound(one: Any) -> bool:
 def _is_cached(one: Any) -> bool:
     """Whether it is a function that `cached` made; what copies its attributes is none."""
     owner = getattr(getattr(one, "cache_clear", None), "__self__", None)
-    return owner is not None and getattr(owner, "wrapper", None) is one
+    made = getattr(owner, "wrapper", None)
+    return made is not None and (made is one or made is getattr(one, "_wrapper", None))
 
 
 def _add_layer(one: Any, layers: list[str], inputs: list[tuple[str, object]]) -> None:
