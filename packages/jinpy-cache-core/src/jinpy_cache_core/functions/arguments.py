@@ -139,7 +139,7 @@ def _special(value: Any, kind: type[Any], where: str, depth: int) -> str:
         parts = [f"{name}={text_of(part, where, depth)}" for name, part in fields]
         return f"{_name(kind, where)}({', '.join(parts)})"
     if type in kind.__mro__ and "<locals>" not in value.__qualname__:
-        return f"<class {_name(value, where)}>"
+        return f"<class {_name(cast('type[Any]', value), where)}>"
     raise _unkeyable(value, where)
 
 

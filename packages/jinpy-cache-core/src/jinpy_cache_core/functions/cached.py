@@ -142,7 +142,7 @@ def _is_coroutine_function(function: Any) -> bool:
     """Whether calls return coroutines; an object is called by its class's `__call__`."""
     called = function.func if isinstance(function, functools.partial) else function
     return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(
-        getattr(type(called), "__call__", None)  # noqa: B004 - the function itself is asked for
+        getattr(cast("Any", type)(called), "__call__", None)  # noqa: B004 - the function itself is asked for
     )
 
 
@@ -295,7 +295,7 @@ class CachedMethod:
         return self._wrapper(*args, **kwargs)
 
     @property  # type: ignore[misc]
-    def __class__(self) -> Any:
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A function, for `isinstance`: what collects the methods of a class takes no less."""
         return types.FunctionType
 
@@ -317,8 +317,9 @@ class CachedClassMethod(classmethod):  # type: ignore[type-arg]
     """A `classmethod` of a decorated one, which binds to the class as others bind to an object."""
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        method = cast("CachedMethod", self.__func__)
-        return method.__get__(type(instance) if owner is None else owner)
+        method = cast("CachedMethod", cast("Any", self).__func__)
+        bound_to: Any = cast("Any", type)(instance) if owner is None else owner
+        return method.__get__(bound_to)
 
 
 class _WhenComplete:
@@ -332,14 +333,15 @@ class _WhenComplete:
 
     def __set_name__(self, owner: type, name: str) -> None:
         delattr(owner, name)
+        found: Any
         for attribute, found in list(vars(owner).items()):
-            if type(found) is classmethod and found.__func__ is self._method:
-                setattr(owner, attribute, CachedClassMethod(found.__func__))
+            if type(found) is classmethod and cast("Any", found).__func__ is self._method:
+                setattr(owner, attribute, CachedClassMethod(cast("Any", self._method)))
 
 
 def _bind_classmethod(method: CachedMethod, function: Callable[..., Any]) -> None:
     """Have a `classmethod` above a method replaced as soon as its class is complete."""
-    if sys.version_info < (3, 13):
+    if sys.hexversion < 0x030D0000:  # asked this way, type checkers read on
         return
     scope, _, name = function.__qualname__.rpartition(".")
     frame: types.FrameType | None = sys._getframe(1)

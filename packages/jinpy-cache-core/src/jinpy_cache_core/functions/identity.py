@@ -12,7 +12,7 @@ import hashlib
 import sys
 import types
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
@@ -44,7 +44,7 @@ def name_of(function: Any) -> str:
     """The module and the qualified name of a callable, for messages."""
     if isinstance(function, functools.partial):
         return name_of(function.func)
-    kind = type(function)
+    kind = cast("Any", type)(function)
     own = getattr(function, "__qualname__", None)
     module = getattr(function, "__module__", None) or getattr(kind, "__module__", "builtins")
     return f"{module}.{own or kind.__qualname__}"
@@ -61,8 +61,8 @@ def identity_of(function: Any) -> Identity:
     """
     inputs: list[tuple[str, object]] = []
     layers: list[str] = []
-    one = function
-    while not (isinstance(one, types.FunctionType) and not hasattr(one, "__wrapped__")):
+    one: Any = function
+    while not _is_innermost(one):
         if isinstance(one, functools.partial):
             inputs.append(("partial arguments", (one.args, dict(one.keywords))))
             layers.append("partial")
@@ -80,8 +80,8 @@ def identity_of(function: Any) -> Identity:
             return Identity(name_of(one), tuple(inputs))
         else:
             inputs.append(("self", one))
-            one = type(one).__call__
-            if not isinstance(one, types.FunctionType):
+            one = cast("Any", type(one)).__call__
+            if not _is_plain(one):
                 message = (
                     f"{name_of(function)} is a callable of a kind whose inputs are not known, so "
                     "it has no automatic key. Pass key='...{name}...' or a function as key=, or "
@@ -90,6 +90,14 @@ def identity_of(function: Any) -> Identity:
                 raise CacheConfigurationError(message)
     _refuse_closures(one)
     return Identity(_named(one, layers), tuple(inputs))
+
+
+def _is_innermost(one: Any) -> bool:
+    return _is_plain(one) and not hasattr(one, "__wrapped__")
+
+
+def _is_plain(one: Any) -> bool:
+    return isinstance(one, types.FunctionType)
 
 
 def _is_bound(one: Any) -> bool:
@@ -167,13 +175,13 @@ def _text_of_code(code: types.CodeType) -> str:
     )
 
 
-def _constant(value: object) -> str:
+def _constant(value: Any) -> str:
     if isinstance(value, types.CodeType):
         return _text_of_code(value)
     if isinstance(value, frozenset):
-        return f"frozenset{sorted(map(_constant, value))}"
+        return f"frozenset{sorted(_constant(one) for one in value)}"
     if isinstance(value, tuple):
-        return f"({', '.join(map(_constant, value))})"
+        return f"({', '.join(_constant(one) for one in value)})"
     return f"{type(value).__name__} {value!r}"
 
 
