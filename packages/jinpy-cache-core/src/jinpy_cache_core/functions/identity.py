@@ -179,9 +179,9 @@ def _constant(value: Any) -> str:
     if isinstance(value, types.CodeType):
         return _text_of_code(value)
     if isinstance(value, frozenset):
-        return f"frozenset{sorted(_constant(one) for one in value)}"
+        return f"frozenset{sorted(_constant(one) for one in cast('Any', value))}"
     if isinstance(value, tuple):
-        return f"({', '.join(_constant(one) for one in value)})"
+        return f"({', '.join(_constant(one) for one in cast('Any', value))})"
     return f"{type(value).__name__} {value!r}"
 
 
