@@ -1,6 +1,7 @@
 """What users hold: bound to their backend on first use, at no cost afterwards."""
 
 import inspect
+import pickle
 from typing import Any
 from unittest import mock
 
@@ -118,3 +119,10 @@ def test_a_configuration_is_not_taken_for_a_backend(shelf: Any) -> None:
     """The error says how a backend is made of it."""
     with pytest.raises(CacheConfigurationError, match=r"not ShelfConfig\. CacheBackendFactory"):
         Cache(backend=shelf.config_class())
+
+
+def test_a_facade_of_a_name_can_be_sent_to_another_process():
+    """It is a name and nothing else; one of a backend is refused with what to send instead."""
+    assert "other" == pickle.loads(pickle.dumps(Cache(backend="other")))._backend
+    with CacheManager() as manager, pytest.raises(TypeError, match="name of a backend"):
+        pickle.dumps(Cache(backend=manager.backend()))

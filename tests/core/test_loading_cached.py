@@ -1,10 +1,13 @@
 """`@cached`: keys by value, methods, wrappers' own methods, and where the cache comes from."""
 
 import asyncio
+import copy
 import datetime as dt
 import enum
 import functools
 import inspect
+import re
+import weakref
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -342,6 +345,53 @@ def test_a_key_function_takes_the_same_arguments(backend):
         function.cache_clear()
 
 
+def test_clearing_takes_what_is_the_functions_own(backend):
+    """A longer template and a key set by hand stay; where nothing tells, clearing is refused."""
+    order = cached(backend=backend, key="order:{x}")(lambda x: x)
+    lines = cached(backend=backend, key="order:{x}:lines")(lambda x: x)
+    for one in (1, "it's: 2", (1, 2), b"3"):
+        assert one == order(one) == lines(one)
+    backend.set("order:1:note", 1)
+    assert 4 == order.cache_clear()
+    assert lines.cache_contains("it's: 2")
+    assert 5 == len(list(backend.scan()))
+    with pytest.raises(CacheConfigurationError, match="no common beginning"):
+        cached(backend=backend, key="u{x}")(lambda x: x).cache_clear()
+
+
+def test_clearing_wins_over_a_computation_under_way(backend):
+    """A value whose computation began before `cache_clear()` is not stored."""
+    function = cached(backend=backend, key="late:{x}")(lambda x: function.cache_clear() or x)
+    assert 1 == function(1)
+    assert not function.cache_contains(1)
+    assert {} == function.cache_clear.__self__.running
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (60, "ttl=60"),
+        (dt.timedelta(minutes=1), "ttl=datetime"),
+        ("user:{x}", "key='user:{x}'"),
+        (Cache(), "backend=cache"),
+        ({}, "options by name"),
+    ],
+)
+def test_what_belongs_into_an_option_is_refused_with_its_name(given, said):
+    """`@cached(60)` and its kin say what to write instead."""
+    with pytest.raises(CacheConfigurationError, match=re.escape(said)):
+        cached(given)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("a:{x", "is no template"), (5, "is a int"), ("a:{x:>5}", "formats 'x'")]
+)
+def test_a_broken_template_is_refused_with_its_place(key, said):
+    """The message quotes the template and names the function."""
+    with pytest.raises(CacheConfigurationError, match=said):
+        cached(key=key)(lambda x: x)
+
+
 def test_a_function_with_hidden_inputs_needs_a_key():
     """A closure or a lambda would share its automatic key with another one."""
     hidden = 1
@@ -404,6 +454,51 @@ class TestMethods:
 
         with pytest.raises(TypeError, match="The argument 'self' is a"):
             Service().work()
+
+    def test_a_class_method_is_bound_to_its_class(self, backend):
+        """What is invalidated and refreshed is of the class that was asked, or of its subclass."""
+        calls = []
+
+        class Service:
+            cache_key = "service"
+
+            @classmethod
+            @cached(backend=backend, key=lambda cls, name="a": f"{cls.__name__}:{name}")
+            def value(cls, name="a"):
+                calls.append((cls, name))
+                return name
+
+        class Special(Service):
+            pass
+
+        assert Service.value("x") == Special.value("x") == Service().value("x") == "x"
+        assert [(Service, "x"), (Special, "x")] == calls
+        assert Special.value.invalidate("x")
+        assert Service.value.cache_contains("x")
+        assert not Special.value.cache_contains("x")
+        assert "x" == Special.value.refresh("x")
+        assert (Special, "x") == calls[-1]
+        assert not [name for name in vars(Service) if name.startswith("__cached")]
+
+    def test_a_bound_method_is_equal_to_itself_and_copied_as_methods_are(self, backend):
+        """Equality, hash, weak references, and copies of the object it belongs to."""
+
+        @dataclass(frozen=True)
+        class Shop:
+            name: str
+
+            @cached(backend=backend, key="price:{item}")
+            def price(self, item):
+                return item
+
+        shop, other = Shop("a"), Shop("a")
+        assert shop.price == shop.price
+        assert hash(shop.price) == hash(shop.price)
+        assert shop.price != other.price
+        assert copy.copy(shop.price) == shop.price
+        assert shop == copy.deepcopy(shop.price).__self__
+        assert shop.price == weakref.ref(bound := shop.price)() == bound
+        assert inspect.isfunction(Shop.price)
 
     def test_static_and_class_methods_are_decorated_below(self, backend):
         """The decorator goes next to the function; the other order is refused."""

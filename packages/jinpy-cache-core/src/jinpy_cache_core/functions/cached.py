@@ -4,8 +4,12 @@ A decorated function stays a function, with attributes; a decorated method becom
 that `user.orders.invalidate()` knows whose orders are meant.
 """
 
+import copy
+import datetime as dt
 import functools
 import inspect
+import sys
+import types
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
 
@@ -13,11 +17,12 @@ from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
 from jinpy_cache_core.functions.binding import CallSite
-from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of, name_of
+from jinpy_cache_core.functions.identity import name_of
+from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of
 from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
 from jinpy_cache_core.functions.wrappers import wrapper_of
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
-from jinpy_cache_core.manager.facade import Cache
+from jinpy_cache_core.manager.facade import Cache, Facade
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -39,6 +44,7 @@ def cached(
     type: type[Any] | None = None,
     options: EntryOptions | None = None,
     statistics: bool = False,
+    version: int | str | None = None,
     **overrides: Unpack[EntryOverrides],
 ) -> Decorator: ...
 def cached(
@@ -51,6 +57,7 @@ def cached(
     type: type[Any] | None = None,
     options: EntryOptions | None = None,
     statistics: bool = False,
+    version: int | str | None = None,
     **overrides: Unpack[EntryOverrides],
 ) -> Any:
     """Remember what a function returns, by its arguments, with all that `get_or_set` guarantees.
@@ -70,6 +77,8 @@ def cached(
         type: Structure stored values into this class.
         options: How values are computed, kept and renewed.
         statistics: Count hits and misses of this function, which costs each call something.
+        version: Part of the automatic key: change it with what the function computes, and values
+            of its older body are left behind.
         overrides: Single options, as in `EntryOptions`.
 
     Raises:
@@ -82,17 +91,41 @@ def cached(
         said = EntryOptions(ttl=ttl).over(said)
 
     def decorate(function: Callable[..., Any]) -> Any:
-        if isinstance(function, (classmethod, staticmethod)) or not callable(function):
-            message = "@cached goes below @classmethod and @staticmethod, next to the function."
-            raise CacheConfigurationError(message)
+        _refuse_what_is_no_function(function)
         _refuse_generators(function)
         site = CallSite(backend, said, kind=type, counting=statistics)
-        keying = keying_of(function, key)
-        kind = _AsyncParts if inspect.iscoroutinefunction(function) else _Parts
+        keying = keying_of(function, key, version)
+        kind = _AsyncParts if _is_coroutine_function(function) else _Parts
         parts = kind(function, keying, site)
-        return CachedMethod(parts) if _is_method(function) else parts.wrapper
+        if not _is_method(function):
+            return parts.wrapper
+        method = CachedMethod(parts)
+        _bind_classmethod(method, function)
+        return method
 
     return decorate if function is None else decorate(function)
+
+
+def _refuse_what_is_no_function(given: Any) -> None:
+    """Raise for what else people put into the parentheses, with what to write instead."""
+    if isinstance(given, (classmethod, staticmethod, property, functools.cached_property)):
+        message = (
+            "@cached goes below @classmethod, @staticmethod and @property, next to the function."
+        )
+    elif isinstance(given, str):
+        message = f"@cached({given!r}) decorates nothing; write @cached(key={given!r})."
+    elif isinstance(given, (int, float, dt.timedelta)):
+        message = f"@cached({given!r}) decorates nothing; write @cached(ttl={given!r})."
+    elif isinstance(given, (BaseBackend, Facade)):
+        message = "@cached(cache) decorates nothing; write @cached(backend=cache)."
+    elif not callable(given):
+        message = (
+            f"@cached of a {type(given).__name__} decorates nothing. Write @cached above a "
+            "function, with options by name: ttl=, key=, backend=."
+        )
+    else:
+        return
+    raise CacheConfigurationError(message)
 
 
 def _refuse_generators(function: Callable[..., Any]) -> None:
@@ -105,8 +138,18 @@ def _refuse_generators(function: Callable[..., Any]) -> None:
         raise CacheConfigurationError(message)
 
 
+def _is_coroutine_function(function: Any) -> bool:
+    """Whether calls return coroutines; an object is called by its class's `__call__`."""
+    called = function.func if isinstance(function, functools.partial) else function
+    return inspect.iscoroutinefunction(called) or inspect.iscoroutinefunction(
+        getattr(cast("Any", type)(called), "__call__", None)  # noqa: B004 - the function itself is asked for
+    )
+
+
 def _is_method(function: Callable[..., Any]) -> bool:
     """Whether a function is being defined in the body of a class."""
+    if not isinstance(function, types.FunctionType):
+        return False
     scope = function.__qualname__.rpartition(".")[0]
     return bool(scope) and not scope.endswith("<locals>")
 
@@ -122,8 +165,12 @@ class _Parts:
         self.site = site
         self.cache_key = keying.make
         self.cache_info = site.info
+        self.running: dict[object, str] = {}
+        """The keys that are being computed in this process, each under a token of its own."""
         made = wrapper_of(function, keying, site, self.load, is_async=self.is_async)
-        self.wrapper: Any = functools.wraps(function)(made)
+        made.__name__ = made.__qualname__ = name_of(function).rpartition(".")[2]
+        updated = ("__dict__",) if isinstance(function, types.FunctionType) else ()
+        self.wrapper: Any = functools.update_wrapper(made, function, updated=updated)
         for name in ATTRIBUTES:
             setattr(self.wrapper, name, getattr(self, name))
 
@@ -134,21 +181,36 @@ class _Parts:
         kwargs: dict[str, Any],
         failed: CacheException | None,
     ) -> Any:
-        return self.site.load(key, lambda: self.function(*args, **kwargs), failed=failed)
+        token = object()
+        self.running[token] = key
+        try:
+            return self.site.load(key, lambda: self.function(*args, **kwargs), failed=failed)
+        finally:
+            del self.running[token]
 
     def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.delete(self.cache_key(*args, **kwargs))
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
         key = self.cache_key(*args, **kwargs)
-        return self.site.load(key, lambda: self.function(*args, **kwargs), force=True)
+        token = object()
+        self.running[token] = key
+        try:
+            return self.site.load(key, lambda: self.function(*args, **kwargs), force=True)
+        finally:
+            del self.running[token]
 
     def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.exists(self.cache_key(*args, **kwargs))
 
     def cache_clear(self) -> Any:
-        backend, prefix = self.site.backend, self.prefix()
-        return backend.delete_many(list(backend.scan(prefix)))
+        backend, prefix, own = self.site.backend, self.prefix(), self.keying.is_own
+        keys = [key for key in backend.scan(prefix) if own(key)]
+        return backend.delete_many([*keys, *self.running_beside(keys)])
+
+    def running_beside(self, keys: list[str]) -> list[str]:
+        """What is being computed and has no value yet: a deletion is what revokes it."""
+        return list(set(self.running.copy().values()).difference(keys))
 
     def prefix(self) -> str:
         if self.keying.prefix is None:
@@ -170,21 +232,32 @@ class _AsyncParts(_Parts):
         kwargs: dict[str, Any],
         failed: CacheException | None,
     ) -> Any:
-        return await self.site.aload(key, lambda: self.function(*args, **kwargs), failed=failed)
+        token = object()
+        self.running[token] = key
+        try:
+            return await self.site.aload(key, lambda: self.function(*args, **kwargs), failed=failed)
+        finally:
+            del self.running[token]
 
     async def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.adelete(self.cache_key(*args, **kwargs))
 
     async def refresh(self, *args: Any, **kwargs: Any) -> Any:
         key = self.cache_key(*args, **kwargs)
-        return await self.site.aload(key, lambda: self.function(*args, **kwargs), force=True)
+        token = object()
+        self.running[token] = key
+        try:
+            return await self.site.aload(key, lambda: self.function(*args, **kwargs), force=True)
+        finally:
+            del self.running[token]
 
     async def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.aexists(self.cache_key(*args, **kwargs))
 
     async def cache_clear(self) -> Any:
-        backend, prefix = self.site.backend, self.prefix()
-        return await backend.adelete_many([key async for key in backend.ascan(prefix)])
+        backend, prefix, own = self.site.backend, self.prefix(), self.keying.is_own
+        keys = [key async for key in backend.ascan(prefix) if own(key)]
+        return await backend.adelete_many([*keys, *self.running_beside(keys)])
 
 
 ATTRIBUTES = (
@@ -221,14 +294,71 @@ class CachedMethod:
         """Call it with its object as the first argument."""
         return self._wrapper(*args, **kwargs)
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A function, for `isinstance`: what collects the methods of a class takes no less."""
+        return types.FunctionType
+
     def __get__(self, instance: object, owner: Any = None) -> Any:
         return self if instance is None else BoundCachedMethod(self, instance)
+
+    def __reduce__(self) -> str:
+        # As functions are: by name, found again where it was defined.
+        return cast("str", cast("Any", self).__qualname__)
+
+    def __copy__(self) -> "CachedMethod":
+        return self
+
+    def __deepcopy__(self, _memo: object) -> "CachedMethod":
+        return self
+
+
+class CachedClassMethod(classmethod):  # type: ignore[type-arg]
+    """A `classmethod` of a decorated one, which binds to the class as others bind to an object."""
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        method = cast("CachedMethod", cast("Any", self).__func__)
+        bound_to: Any = cast("Any", type)(instance) if owner is None else owner
+        return method.__get__(bound_to)
+
+
+class _WhenComplete:
+    """What stands in a class while it is being defined, to find a `classmethod` above a method.
+
+    Since 3.13 a `classmethod` binds what is below it by itself, and does not ask it.
+    """
+
+    def __init__(self, method: CachedMethod) -> None:
+        self._method = method
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        delattr(owner, name)
+        found: Any
+        for attribute, found in list(vars(owner).items()):
+            if type(found) is classmethod and cast("Any", found).__func__ is self._method:
+                setattr(owner, attribute, CachedClassMethod(cast("Any", self._method)))
+
+
+def _bind_classmethod(method: CachedMethod, function: Callable[..., Any]) -> None:
+    """Have a `classmethod` above a method replaced as soon as its class is complete."""
+    if sys.hexversion < 0x030D0000:  # asked this way, type checkers read on
+        return
+    scope, _, name = function.__qualname__.rpartition(".")
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        # Only the body of a class has a namespace that is its class's, and no fast variables.
+        if not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            space = frame.f_locals
+            if space.get("__qualname__") == scope:
+                space[f"__cached_{name}__"] = _WhenComplete(method)
+                return
+        frame = frame.f_back
 
 
 class BoundCachedMethod:
     """A decorated method of one object."""
 
-    __slots__ = ("_method", "_self")
+    __slots__ = ("__weakref__", "_method", "_self")
 
     def __init__(self, method: CachedMethod, instance: object) -> None:
         self._method = method
@@ -237,6 +367,27 @@ class BoundCachedMethod:
     @property
     def __self__(self) -> object:
         return self._self
+
+    @property
+    def __func__(self) -> CachedMethod:
+        return self._method
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BoundCachedMethod):
+            return NotImplemented
+        return self._method is other._method and self._self is other._self
+
+    def __hash__(self) -> int:
+        return hash((id(self._method), id(self._self)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._self, cast("Any", self._method).__name__)
+
+    def __copy__(self) -> "BoundCachedMethod":
+        return BoundCachedMethod(self._method, self._self)
+
+    def __deepcopy__(self, memo: "dict[int, Any]") -> "BoundCachedMethod":
+        return BoundCachedMethod(self._method, copy.deepcopy(self._self, memo))
 
     @property
     def __wrapped__(self) -> Any:

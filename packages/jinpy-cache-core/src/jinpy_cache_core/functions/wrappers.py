@@ -24,16 +24,18 @@ _MOST_KEYS: Final = 4096
 """How many keys a wrapper remembers before it forgets them all; each is a few hundred bytes."""
 
 _SOURCE: Final = """
-def make(_jp_get, _jp_missing, _jp_error, _jp_make, _jp_load, _jp_keys, {defaults}):
+def make(_jp_get, _jp_missing, _jp_error, _jp_make, _jp_load, _jp_keys, _jp_builtins, {defaults}):
+    _jp_type, _jp_int, _jp_str, _jp_len = _jp_builtins
+
     {define} wrapper({parameters}):
         if {quick}:
             _jp_key = _jp_keys.get({arguments})
             if _jp_key is None:
                 _jp_key = f"{prefix}{fields})"
-                if len(_jp_key) > {longest}:
+                if _jp_len(_jp_key) > {longest}:
                     _jp_key = _jp_make({names})
                 else:
-                    if len(_jp_keys) >= {most_keys}:
+                    if _jp_len(_jp_keys) >= {most_keys}:
                         _jp_keys.clear()
                     _jp_keys[{arguments}] = _jp_key
         else:
@@ -98,10 +100,10 @@ def _written(
         defaults=", ".join(defaults),
         parameters=", ".join(declared),
         quick=" and ".join(
-            f"((_jp_kind := type({name})) is int or _jp_kind is str)" for name in names
+            f"((_jp_kind := _jp_type({name})) is _jp_int or _jp_kind is _jp_str)" for name in names
         )
         or "True",
-        prefix=keying.prefix,
+        prefix=_as_source(keying.prefix or ""),
         fields=", ".join(f"{{{name}!r}}" for name in names),
         longest=LONGEST,
         most_keys=_MOST_KEYS,
@@ -114,11 +116,17 @@ def _written(
     space: dict[str, Any] = {}
     exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
     made: types.FunctionType = space["make"](
-        None, MISSING, CacheException, keying.make, load, {}, **defaults
+        None, MISSING, CacheException, keying.make, load, {}, (type, int, str, len), **defaults
     )
     cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
     site.attach("aget" if is_async else "get", cells["_jp_get"])
     return made
+
+
+def _as_source(text: str) -> str:
+    """A text as it stands inside of a double-quoted f-string."""
+    escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return escaped.replace("{", "{{").replace("}", "}}")
 
 
 def _general(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:

@@ -118,6 +118,16 @@ class Facade:
         self._manager = manager
         manager._remember(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A name means the same in another process; a connection or a manager of one's own does not.
+        if isinstance(self._backend, BaseBackend) or self._manager is not current_manager():
+            message = (
+                f"A {type(self).__name__} of a backend or manager of its own cannot be pickled or "
+                "copied. Give it the name of a backend that every process configures."
+            )
+            raise TypeError(message)
+        return type(self), (self._backend,)
+
     @property
     def backend(self) -> BaseBackend:
         """The backend behind this facade.
