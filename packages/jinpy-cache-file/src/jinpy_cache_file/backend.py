@@ -495,6 +495,7 @@ class FileCacheBackend(BaseBackend):
 
     def _count(self, key: str, amount: int, ttl: TTL) -> int:
         """Count where that takes more than adding to a text: what is signed is read whole."""
+        key = check_key(key)
         form = self._codec.integer_form(key)
         decide = decisions.counting(amount, self._seconds(ttl), form)
         return self._opened()._store.update(key, decide, whole=self._counts_signed)
