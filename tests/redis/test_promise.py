@@ -165,7 +165,7 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
     proxy.delay = 0.0
 
     assert dict.fromkeys(names, 1) == cache.get_many(names)
-    assert took < 7 * ROUND_TRIP + 0.5
+    assert took < 7 * ROUND_TRIP + 3  # a busy machine's own time; one by one it would be 40 s
 
 
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
