@@ -5,6 +5,16 @@ again: a fork, a directory that was deleted or replaced, a map that another proc
 store that turned out to be damaged and was set aside. An operation that is hit by that sees an
 `lmdb.Error` from a closed environment and starts over with `current()`: a transaction that was not
 committed has done nothing.
+
+**One data file, one lock file.** LMDB keeps writers apart, and readers' pages untouched, by what
+`lock.mdb` says. Two of them for one data file, or one for two, and pages are torn: LMDB then ends
+the process (`abort`). That is what becomes of a directory whose files are removed one by one under
+running processes. So the two are made together: where one is missing, whoever opens the directory
+makes both anew, and takes over what the data file holds by a copy, if it is whole.
+
+**Damage.** LMDB trusts what it maps. The meta pages are looked at before each opening, and all
+pages after a start of the machine, and after processes died in the middle of a read, as damage that
+ends processes would do so again and again.
 """
 
 import contextlib
@@ -23,12 +33,24 @@ from jinpy_cache_file.interrupts import Mutex
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.readers import Reader, foreign
+from jinpy_cache_file.value_files import VALUES_NAME, remove_values
 from jinpy_cache_file.write_lock import LockClosedError, WriteLock
 
 DATA_NAME: Final = "data.mdb"
 LOCK_NAME: Final = "lock.mdb"
 RESERVE_NAME: Final = "reserve"
 SET_ASIDE: Final = ".damaged-"
+
+_OPENINGS: Final = 8
+"""How often a store is opened that is replaced meanwhile."""
+
+_COPY: Final = ".copy-"
+_DEATHS: Final = 3
+"""After how many ends in the middle of a read the whole store is examined."""
+
+_QUICKLY_WALKED: Final = 4 << 20
+"""Bytes of a store that is examined after each of them."""
+
 
 MAX_READERS: Final = 250
 """Read transactions at one instant, over all processes; 64 bytes each, so `lock.mdb` is 16 KiB."""
@@ -53,6 +75,10 @@ DAMAGE: Final = (
 """What LMDB says of a store whose pages make no sense."""
 
 _log = logging.getLogger("jinpy_cache.file")
+
+
+class _ReplacedError(Exception):
+    """The files are no longer the ones that were looked at."""
 
 
 class Environment:
@@ -92,7 +118,6 @@ class Environment:
         self._forking = False
         self.lock = WriteLock(path)
         try:
-            self._open_lock()
             self.current()
         except BaseException:
             self.shut()
@@ -287,19 +312,27 @@ class Environment:
         if self._shut:
             message = f"The store in {str(self.path)!r} was closed by this process."
             raise lmdb.Error(message)
-        directories.prepare(self.path, shared=self._shared)
-        if not self.lock_is_current():
-            self._open_lock()
-        try:
-            opened = self._opened()
-        except lmdb.Error as error:
-            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
-            raise CacheBackendError(message, errno=_positive(getattr(error, "code", 0))) from error
-        except OSError as error:
-            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
-            raise CacheBackendError(message, errno=error.errno) from error
-        self.lmdb = opened
-        return opened
+        for _ in range(_OPENINGS):
+            try:
+                directories.prepare(self.path, shared=self._shared)
+                if not self.lock_is_current():
+                    self._open_lock()
+                opened = self._opened()
+            except (_ReplacedError, FileNotFoundError):
+                continue
+            except lmdb.Error as error:
+                code = _positive(getattr(error, "code", 0))
+                if code == errno.ENOENT:
+                    continue
+                message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+                raise CacheBackendError(message, errno=code) from error
+            except OSError as error:
+                message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+                raise CacheBackendError(message, errno=error.errno) from error
+            self.lmdb = opened
+            return opened
+        message = f"The store in {str(self.path)!r} was replaced again and again."
+        raise CacheTimeoutError(message)
 
     def _opened(self) -> lmdb.Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""
@@ -325,11 +358,18 @@ class Environment:
 
     def _open_files(self, data: Path, *, alone: bool) -> lmdb.Environment:
         try:
-            self._make_files(data)
+            if alone:
+                self._pair_files(data)
+            if os.path.lexists(data):
+                directories.open_regular(data, os.O_RDWR).close()
+            before = self._look()
         except OSError as error:
             if error.errno not in _UNREACHABLE or not directories.is_regular(data):
                 raise
             return self._opened_readonly(error)
+        if before[0] is None or before[1] is None:
+            message = f"The store in {str(self.path)!r} is being made by another process."
+            raise CacheTimeoutError(message)
         opened = lmdb.Environment(
             str(self.path),
             map_size=self.map_size,
@@ -342,14 +382,15 @@ class Environment:
             lib_version=0,
         )
         try:
-            opened.reader_check()
+            if self._look() != before:
+                raise _ReplacedError
+            died = opened.reader_check()
             if alone:
-                self._settle_in(opened, data)
+                self._settle_in(opened, data, died)
             _check_format(opened, self.path)
             data.chmod(directories.FILE_MODE)
-            self._identity = self._look()
+            self._identity = before
             if alone:
-                self.lock.note(_boot())
                 self.keep_reserve()
         except BaseException:
             opened.close()
@@ -363,32 +404,65 @@ class Environment:
             return "it is not a regular file"
         return problem_of(data)
 
-    def _settle_in(self, opened: lmdb.Environment, data: Path) -> None:
+    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> None:
         """Examine and pad the data file; in a transaction, so that it does not change meanwhile.
 
         The write lock alone would do, were it not for those who remove files they do not know.
+
+        Args:
+            opened: The environment.
+            data: Its file.
+            died: How many processes died while they read.
         """
+        boot, _, deaths = self.lock.noted().partition(b" ")
+        ended = (int(deaths) if deaths.isdigit() else 0) + bool(died)
         with opened.begin(write=True):
             # Without syncs, what was written before the machine went down may be there in part.
-            if not self.durable and self.lock.noted() != _boot():
+            if (not self.durable and boot != _boot()) or (
+                died and (ended >= _DEATHS or data.stat().st_size <= _QUICKLY_WALKED)
+            ):
                 problem = problem_of(data, thorough=True)
                 if problem is not None:
                     raise lmdb.CorruptedError(problem)
+                ended = 0
             with directories.open_own(data) as file:
                 pad(file.fileno())
+        self.lock.note(b"%b %d" % (_boot(), ended))
 
-    def _make_files(self, data: Path) -> None:
-        directories.open_own(data).close()
+    def _pair_files(self, data: Path) -> None:
+        """Make the data file and LMDB's lock file, both anew if one of them is missing."""
         lock = self.path / LOCK_NAME
-        # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
-        with contextlib.suppress(FileExistsError), directories.create_own(lock) as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
-            except OSError:
-                directories.remove(lock)
-                raise
-        if not directories.is_regular(lock):
+        if os.path.lexists(lock) and not directories.is_regular(lock):
             raise OSError(errno.ELOOP, "not a regular file", str(lock))
+        if not _size_of(data):
+            directories.remove(lock)
+            directories.open_own(data).close()
+        elif not os.path.lexists(lock):
+            self._take_over(data)
+        if not os.path.lexists(lock):
+            # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
+            with directories.create_own(lock) as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
+                except OSError:
+                    directories.remove(lock)
+                    raise
+
+    def _take_over(self, data: Path) -> None:
+        """Go on with a copy of a data file that others may have open, with a lock file removed."""
+        copy = self.path / f"{DATA_NAME}{_COPY}{time.time_ns():x}"
+        try:
+            with directories.create_own(copy) as target, directories.open_own(data) as source:
+                copied = 0
+                while size := os.sendfile(target.fileno(), source.fileno(), copied, 1 << 24):
+                    copied += size
+            problem = problem_of(copy, thorough=True)
+            if problem is not None:
+                raise lmdb.CorruptedError(problem)
+            os.rename(copy, data)  # noqa: PTH104
+        except BaseException:
+            directories.remove(copy)
+            raise
 
     def _opened_readonly(self, reason: OSError) -> lmdb.Environment:
         opened = lmdb.Environment(
@@ -406,17 +480,22 @@ class Environment:
 
     def _put_aside(self, reason: str) -> None:
         """Rename the store, drop what was set aside before, and say so; under the write lock."""
-        for old in self.path.glob(f"{DATA_NAME}{SET_ASIDE}*"):
+        for old in self.path.glob(f"*{SET_ASIDE}*"):
             with contextlib.suppress(OSError):
-                old.unlink()
-        aside = self.path / f"{DATA_NAME}{SET_ASIDE}{time.time_ns():x}"
-        os.rename(self.path / DATA_NAME, aside)  # noqa: PTH104
+                remove_values(old) if old.name.startswith(VALUES_NAME) else old.unlink()
+        for forgotten in self.path.glob(f"{DATA_NAME}{_COPY}*"):
+            with contextlib.suppress(OSError):
+                forgotten.unlink()
+        moment = f"{SET_ASIDE}{time.time_ns():x}"
+        os.rename(self.path / DATA_NAME, self.path / (DATA_NAME + moment))  # noqa: PTH104
+        with contextlib.suppress(OSError):
+            os.rename(self.path / VALUES_NAME, self.path / (VALUES_NAME + moment))  # noqa: PTH104
         self.set_aside += 1
         _log.warning(
             "The cache store in %r is damaged (%s). It was set aside as %r and a new one begun.",
             str(self.path),
             reason,
-            aside.name,
+            DATA_NAME + moment,
         )
 
     def _look(self) -> tuple[object, ...]:

@@ -183,6 +183,21 @@ class ValueFiles:
             return directory.create_own(temporary)
 
 
+def remove_values(root: Path) -> None:
+    """Remove a folder of value files that was set aside; what is not ours stays, and with it so.
+
+    Raises:
+        OSError: Something is left.
+    """
+    for folder in _entries(str(root)):
+        if folder.is_dir(follow_symlinks=False) and _FOLDER.fullmatch(folder.name):
+            for entry in _entries(folder.path):
+                if _VALUE.fullmatch(entry.name) or _TEMPORARY.fullmatch(entry.name):
+                    directory.remove(entry.path)
+            os.rmdir(folder.path)  # noqa: PTH106
+    root.rmdir()
+
+
 def abandoned(path: str) -> FileIO | None:
     """Open and lock a file whose writer is dead.
 
