@@ -67,7 +67,8 @@ def test_a_directory_that_is_wiped_again_and_again_ends_no_process(fork, directo
     ends = [os.waitpid(child, 0)[1] for child in children]
     assert [0] * PROCESSES == ends, [signal.Signals(end).name for end in ends if end]
     with FileCacheBackend(config) as cache:
-        cache.set("after", 1)
+        for key in list(cache.scan()):  # a wipe may have left an entry without its file
+            cache.get(key)
         cache.sweep()
         report = cache.check()
         assert report.ok, report.problems

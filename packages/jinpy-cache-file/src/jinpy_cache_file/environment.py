@@ -34,12 +34,15 @@ from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.readers import Reader, foreign
 from jinpy_cache_file.value_files import VALUES_NAME, remove_values
+from jinpy_cache_file.write_lock import LOCK_NAME as LOCK_FILE
 from jinpy_cache_file.write_lock import LockClosedError, WriteLock
 
 DATA_NAME: Final = "data.mdb"
 LOCK_NAME: Final = "lock.mdb"
 RESERVE_NAME: Final = "reserve"
 SET_ASIDE: Final = ".damaged-"
+
+_DESCRIPTORS: Final = "/proc/self/fd"
 
 _OPENINGS: Final = 8
 """How often a store is opened that is replaced meanwhile."""
@@ -88,6 +91,8 @@ class Environment:
 
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
+        place: The directory by its descriptor, where the system has a path for that: whatever is
+            put at `path`, it stays the one that was checked.
         lock: What a writer takes first. Nothing is closed around a write transaction of another
             thread: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
@@ -114,6 +119,8 @@ class Environment:
         self._identity: tuple[object, ...] = ()
         self._shut = False
         self._named: set[int] = set()
+        self.place = path
+        self._folder: list[int] = []
         self._mutex = Mutex(f"opening or closing the store in {str(path)!r}")
         self._forking = False
         self.lock = WriteLock(path)
@@ -154,13 +161,14 @@ class Environment:
             if self.lmdb is stale:
                 self._close()
                 if not self.lock_is_current():
-                    directories.prepare(self.path, shared=self._shared)
-                    self._open_lock()
+                    with contextlib.suppress(FileNotFoundError):  # it is made when it is opened
+                        self._enter()
+                        self._open_lock()
 
     def lock_is_current(self) -> bool:
         """Whether the lock file is still the one that other processes would open."""
         try:
-            named, own = os.lstat(self.lock.path), os.fstat(self.lock.descriptor)
+            named, own = os.lstat(self.path / LOCK_FILE), os.fstat(self.lock.descriptor)
         except OSError:
             return False
         return (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino)
@@ -187,7 +195,7 @@ class Environment:
         """Follow a map that another process has grown."""
         with self._mutex:
             if self.lmdb is resized:
-                size = (self.path / DATA_NAME).stat().st_size
+                size = (self.place / DATA_NAME).stat().st_size
                 self.map_size = max(self.map_size, size + MAP_STEP)
                 self._close()
 
@@ -227,16 +235,16 @@ class Environment:
     def spend_reserve(self) -> bool:
         """Give back the disk space that was kept for removing entries from a full disk."""
         try:
-            (self.path / RESERVE_NAME).unlink()
+            (self.place / RESERVE_NAME).unlink()
         except OSError:
             return False
         return True
 
     def keep_reserve(self) -> None:
         """Keep some disk space, so that entries can be removed from a full disk."""
-        path = self.path / RESERVE_NAME
+        path = self.place / RESERVE_NAME
         with contextlib.suppress(OSError):
-            room = os.statvfs(self.path)
+            room = os.statvfs(self.place)
             size = min(_RESERVE_BYTES, room.f_bavail * room.f_frsize // 4 // 4096 * 4096)
             with directories.create_own(path) as file:
                 try:
@@ -261,6 +269,9 @@ class Environment:
             self._shut = True
             self._close()
             self.lock.close()
+            self.place = self.path
+            while self._folder:
+                os.close(self._folder.pop())
 
     def before_fork(self) -> None:
         """Close what must not be inherited, with nobody opening it meanwhile."""
@@ -314,7 +325,7 @@ class Environment:
             raise lmdb.Error(message)
         for _ in range(_OPENINGS):
             try:
-                directories.prepare(self.path, shared=self._shared)
+                self._enter()
                 if not self.lock_is_current():
                     self._open_lock()
                 opened = self._opened()
@@ -334,6 +345,27 @@ class Environment:
         message = f"The store in {str(self.path)!r} was replaced again and again."
         raise CacheTimeoutError(message)
 
+    def _enter(self) -> None:
+        """Make and check the directory, and hold on to it by a descriptor that keeps its number."""
+        directories.prepare(self.path, shared=self._shared)
+        entered: list[int] = []
+        try:
+            # In one step of the interpreter: a number on its way to a name could be lost.
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            entered.extend(map(os.open, (self.path,), (flags,)))
+            status = os.fstat(entered[0])
+            directories.check_status(self.path, status, shared=self._shared)
+            if not self._folder:
+                self._folder, entered = entered, []
+            elif not os.path.samestat(status, os.fstat(self._folder[0])):
+                os.dup2(entered[0], self._folder[0], inheritable=False)
+        finally:
+            for descriptor in entered:
+                os.close(descriptor)
+        place = Path(_DESCRIPTORS, str(self._folder[0]))
+        self.place = place if place.exists() else self.path
+        self.lock.move(self.place)
+
     def _opened(self) -> lmdb.Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""
         try:
@@ -342,7 +374,7 @@ class Environment:
             return self._examined_and_opened(alone=False)
 
     def _examined_and_opened(self, *, alone: bool = True) -> lmdb.Environment:
-        data = self.path / DATA_NAME
+        data = self.place / DATA_NAME
         self.readonly = None
         problem = self._problem(data)
         if problem is None:
@@ -371,7 +403,7 @@ class Environment:
             message = f"The store in {str(self.path)!r} is being made by another process."
             raise CacheTimeoutError(message)
         opened = lmdb.Environment(
-            str(self.path),
+            str(self.place),
             map_size=self.map_size,
             sync=self.durable,
             mode=directories.FILE_MODE,
@@ -431,7 +463,7 @@ class Environment:
 
     def _pair_files(self, data: Path) -> None:
         """Make the data file and LMDB's lock file, both anew if one of them is missing."""
-        lock = self.path / LOCK_NAME
+        lock = self.place / LOCK_NAME
         if os.path.lexists(lock) and not directories.is_regular(lock):
             raise OSError(errno.ELOOP, "not a regular file", str(lock))
         if not _size_of(data):
@@ -450,7 +482,7 @@ class Environment:
 
     def _take_over(self, data: Path) -> None:
         """Go on with a copy of a data file that others may have open, with a lock file removed."""
-        copy = self.path / f"{DATA_NAME}{_COPY}{time.time_ns():x}"
+        copy = self.place / f"{DATA_NAME}{_COPY}{time.time_ns():x}"
         try:
             with directories.create_own(copy) as target, directories.open_own(data) as source:
                 copied = 0
@@ -466,13 +498,13 @@ class Environment:
 
     def _opened_readonly(self, reason: OSError) -> lmdb.Environment:
         opened = lmdb.Environment(
-            str(self.path),
+            str(self.place),
             map_size=self.map_size,
             readonly=True,
             create=False,
             readahead=False,
             max_spare_txns=1,
-            lock=os.access(self.path / LOCK_NAME, os.R_OK | os.W_OK),
+            lock=os.access(self.place / LOCK_NAME, os.R_OK | os.W_OK),
         )
         self.readonly = reason
         self._identity = self._look()
@@ -480,16 +512,16 @@ class Environment:
 
     def _put_aside(self, reason: str) -> None:
         """Rename the store, drop what was set aside before, and say so; under the write lock."""
-        for old in self.path.glob(f"*{SET_ASIDE}*"):
+        for old in self.place.glob(f"*{SET_ASIDE}*"):
             with contextlib.suppress(OSError):
                 remove_values(old) if old.name.startswith(VALUES_NAME) else old.unlink()
-        for forgotten in self.path.glob(f"{DATA_NAME}{_COPY}*"):
+        for forgotten in self.place.glob(f"{DATA_NAME}{_COPY}*"):
             with contextlib.suppress(OSError):
                 forgotten.unlink()
         moment = f"{SET_ASIDE}{time.time_ns():x}"
-        os.rename(self.path / DATA_NAME, self.path / (DATA_NAME + moment))  # noqa: PTH104
+        os.rename(self.place / DATA_NAME, self.place / (DATA_NAME + moment))  # noqa: PTH104
         with contextlib.suppress(OSError):
-            os.rename(self.path / VALUES_NAME, self.path / (VALUES_NAME + moment))  # noqa: PTH104
+            os.rename(self.place / VALUES_NAME, self.place / (VALUES_NAME + moment))  # noqa: PTH104
         self.set_aside += 1
         _log.warning(
             "The cache store in %r is damaged (%s). It was set aside as %r and a new one begun.",
@@ -499,8 +531,8 @@ class Environment:
         )
 
     def _look(self) -> tuple[object, ...]:
-        files = (self.path / DATA_NAME, self.path / LOCK_NAME, self.lock.path)
-        return tuple(map(_file_identity, files))
+        names = (DATA_NAME, LOCK_NAME, LOCK_FILE)
+        return tuple(_file_identity(self.path / name) for name in names)
 
 
 def _busy(path: Path) -> CacheBackendError:

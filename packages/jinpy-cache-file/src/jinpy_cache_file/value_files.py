@@ -60,13 +60,13 @@ class ValueFiles:
     """The files under `values/` of one cache directory.
 
     Args:
-        root: The cache directory.
+        place: Gives the cache directory.
         extension: What the names of new files end in.
         durable: Bring a file to the platter before it is committed.
     """
 
-    def __init__(self, root: Path, extension: str, *, durable: bool) -> None:
-        self._values = str(root / VALUES_NAME)
+    def __init__(self, place: Callable[[], Path], extension: str, *, durable: bool) -> None:
+        self._place = place
         self._extension = extension
         self._durable = durable
 
@@ -169,6 +169,10 @@ class ValueFiles:
             with contextlib.suppress(OSError):
                 swept += _removed_if_abandoned(entry.path, digest, is_referenced)
         return swept
+
+    @property
+    def _values(self) -> str:
+        return f"{self._place()}/{VALUES_NAME}"
 
     def _path(self, reference: Reference) -> str:
         name = reference.name
