@@ -266,7 +266,7 @@ def test_a_level_above_of_somebody_else_is_refused(tmp_path):
     parent = tmp_path / "theirs"
     parent.mkdir()
     os.chown(parent, 65534, 65534)
-    with pytest.raises(CacheConfigurationError, match="theirs.*another user"):
+    with pytest.raises(CacheConfigurationError, match=r"theirs.*another user"):
         FileCacheBackend(FileCacheConfig(directory=parent / "cache"))
     os.chown(parent, 0, 0)
 
@@ -288,7 +288,7 @@ def test_a_level_that_somebody_else_makes_first_is_refused(tmp_path):
     sticky.chmod(0o1777)
     (sticky / "level").mkdir()
     os.chown(sticky / "level", 65534, 65534)
-    with pytest.raises(CacheConfigurationError, match="level.*another user"):
+    with pytest.raises(CacheConfigurationError, match=r"level.*another user"):
         FileCacheBackend(FileCacheConfig(directory=sticky / "level" / "cache"))
 
 

@@ -143,7 +143,7 @@ def _problem_of_level(status: os.stat_result) -> str | None:
 
 
 def _is_private_group(number: int) -> bool:
-    """Whether a group is root's, or has no member but this user, as many systems make one for each."""
+    """Whether a group is root's, or this user's alone, as many systems make one for each."""
     if number == 0:
         return True
     try:
