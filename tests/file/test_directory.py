@@ -245,3 +245,65 @@ def test_the_repr_tells_the_size_and_no_values(make):
     assert "canary" not in repr(cache) + repr(cache.config)
     cache.close()
     assert repr(cache).endswith(" closed>")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o757])
+def test_a_level_above_that_others_can_write_to_is_refused(tmp_path, mode):
+    """Who can write there could put another directory in the place of ours, at any level."""
+    parent = tmp_path / "project"
+    (parent / "deep").mkdir(parents=True)
+    parent.chmod(mode)
+    with pytest.raises(CacheConfigurationError, match=rf"project.*mode {mode:04o}"):
+        FileCacheBackend(FileCacheConfig(directory=parent / "deep" / "cache"))
+    config = FileCacheConfig(directory=parent / "deep" / "cache", allow_shared_directory=True)
+    FileCacheBackend(config).close()
+    parent.chmod(0o1777)  # as `/tmp` is: what is ours stays ours
+    FileCacheBackend(FileCacheConfig(directory=parent / "deep" / "cache")).close()
+
+
+def test_a_level_above_of_somebody_else_is_refused(tmp_path):
+    """Its owner could swap what is in it, or open it to others."""
+    parent = tmp_path / "theirs"
+    parent.mkdir()
+    os.chown(parent, 65534, 65534)
+    with pytest.raises(CacheConfigurationError, match=r"theirs.*another user"):
+        FileCacheBackend(FileCacheConfig(directory=parent / "cache"))
+    os.chown(parent, 0, 0)
+
+
+def test_a_level_that_a_link_leads_to_is_looked_at_too(tmp_path):
+    """A link above the directory is followed, and so is the check."""
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    (tmp_path / "link").symlink_to(open_to_all)
+    with pytest.raises(CacheConfigurationError, match=r"open.*mode 0777"):
+        FileCacheBackend(FileCacheConfig(directory=tmp_path / "link" / "cache"))
+
+
+def test_a_level_that_somebody_else_makes_first_is_refused(tmp_path):
+    """In a sticky directory others may make what is missing before we do."""
+    sticky = tmp_path / "sticky"
+    sticky.mkdir()
+    sticky.chmod(0o1777)
+    (sticky / "level").mkdir()
+    os.chown(sticky / "level", 65534, 65534)
+    with pytest.raises(CacheConfigurationError, match=r"level.*another user"):
+        FileCacheBackend(FileCacheConfig(directory=sticky / "level" / "cache"))
+
+
+def test_a_directory_swapped_for_a_link_takes_no_value_elsewhere(make, tmp_path, clock):
+    """What runs goes on in the directory that was checked, and then says what is the matter."""
+    directory, target = tmp_path / "cache", tmp_path / "target"
+    target.mkdir(mode=0o700)
+    cache = make(clock=clock, directory=directory, allow_shared_directory=True)
+    cache.set("k", 1)
+    directory.rename(tmp_path / "moved")
+    directory.symlink_to(target)
+    cache.set("large", b"secret" * 20_000)
+    assert [*target.iterdir()] == []
+    assert len([*(tmp_path / "moved").rglob("*.bin")]) == 1
+    clock.advance(2)
+    with pytest.raises(CacheConfigurationError, match="symbolic link"):
+        cache.set("large", b"secret" * 20_000)
+    assert [*target.iterdir()] == []

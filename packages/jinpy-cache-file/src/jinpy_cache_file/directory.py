@@ -3,10 +3,17 @@
 Modes are given to every call and set again after it, so that neither a loose nor a tight umask
 matters and `os.umask`, which is the whole process's, is never called. No symbolic link is followed
 at a name that this package owns.
+
+Who can write to a directory can put another one in the place of what is in it. So every level is
+looked at, from the root on: each must belong to this user or to root, and be writable by nobody
+else, unless its sticky bit keeps others from what is not theirs. Then the directory is opened, and
+what is done in it is done through that descriptor.
 """
 
 import contextlib
+import grp
 import os
+import pwd
 import stat
 from io import FileIO
 from pathlib import Path
@@ -70,13 +77,32 @@ def make_private(path: Path | str) -> None:
 
 
 def check(directory: Path, *, shared: bool) -> None:
-    """Refuse a directory in which somebody else could plant or read entries.
+    """Refuse a directory in which somebody else could plant or read entries, or that he could swap.
 
     Raises:
         CacheConfigurationError: As for `prepare`.
         OSError: It cannot be examined.
     """
-    status = directory.lstat()
+    if not shared:
+        for level in _levels(directory):
+            problem = _problem_of_level(level.lstat())
+            if problem is not None:
+                message = (
+                    f"directory={str(directory)!r} is not safe: {str(level)!r}, a level above it, "
+                    f"{problem}, so that others could put another directory in its place. Give a "
+                    "directory with no such level, or set allow_shared_directory=True if you trust "
+                    "all of them with every cached value."
+                )
+                raise CacheConfigurationError(message)
+    check_status(directory, directory.lstat(), shared=shared)
+
+
+def check_status(directory: Path, status: os.stat_result, *, shared: bool) -> None:
+    """Same as `check` for the last level alone, whose status is known.
+
+    Raises:
+        CacheConfigurationError: As for `prepare`.
+    """
     if stat.S_ISLNK(status.st_mode):
         problem = "is a symbolic link; give the directory it points to"
     elif not stat.S_ISDIR(status.st_mode):
@@ -97,6 +123,34 @@ def check(directory: Path, *, shared: bool) -> None:
         return
     message = f"directory={str(directory)!r} {problem}."
     raise CacheConfigurationError(message)
+
+
+def _levels(directory: Path) -> list[Path]:
+    """Every level above a directory, links and what they lead to alike, from the root on."""
+    parents = {*directory.parents, *Path(os.path.realpath(directory)).parents}
+    return sorted(parents, key=lambda level: len(level.parts))
+
+
+def _problem_of_level(status: os.stat_result) -> str | None:
+    if status.st_uid not in {0, os.geteuid()}:
+        return f"belongs to another user (uid {status.st_uid})"
+    if stat.S_ISLNK(status.st_mode) or status.st_mode & stat.S_ISVTX:
+        return None  # a link has no mode; in a sticky directory, what is ours stays ours
+    others = status.st_mode & stat.S_IWOTH
+    if others or (status.st_mode & stat.S_IWGRP and not _is_private_group(status.st_gid)):
+        return f"can be written to by others (mode {stat.S_IMODE(status.st_mode):04o})"
+    return None
+
+
+def _is_private_group(number: int) -> bool:
+    """Whether a group is root's, or this user's alone, as many systems make one for each."""
+    if number == 0:
+        return True
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(number)
+    except KeyError:
+        return False
+    return user.pw_gid == number and set(group.gr_mem) <= {user.pw_name}
 
 
 def is_regular(path: Path | str) -> bool:

@@ -5,6 +5,16 @@ again: a fork, a directory that was deleted or replaced, a map that another proc
 store that turned out to be damaged and was set aside. An operation that is hit by that sees an
 `lmdb.Error` from a closed environment and starts over with `current()`: a transaction that was not
 committed has done nothing.
+
+**One data file, one lock file.** LMDB keeps writers apart, and readers' pages untouched, by what
+`lock.mdb` says. Two of them for one data file, or one for two, and pages are torn: LMDB then ends
+the process (`abort`). That is what becomes of a directory whose files are removed one by one under
+running processes. So the two are made together: where one is missing, whoever opens the directory
+makes both anew, and takes over what the data file holds by a copy, if it is whole.
+
+**Damage.** LMDB trusts what it maps. The meta pages are looked at before each opening, and all
+pages after a start of the machine, and after processes died in the middle of a read, as damage that
+ends processes would do so again and again.
 """
 
 import contextlib
@@ -23,12 +33,27 @@ from jinpy_cache_file.interrupts import Mutex
 from jinpy_cache_file.layout import FORMAT, FORMAT_KEY, is_format
 from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.readers import Reader, foreign
+from jinpy_cache_file.value_files import VALUES_NAME, remove_values
+from jinpy_cache_file.write_lock import LOCK_NAME as LOCK_FILE
 from jinpy_cache_file.write_lock import LockClosedError, WriteLock
 
 DATA_NAME: Final = "data.mdb"
 LOCK_NAME: Final = "lock.mdb"
 RESERVE_NAME: Final = "reserve"
 SET_ASIDE: Final = ".damaged-"
+
+_DESCRIPTORS: Final = "/proc/self/fd"
+
+_OPENINGS: Final = 8
+"""How often a store is opened that is replaced meanwhile."""
+
+_COPY: Final = ".copy-"
+_DEATHS: Final = 3
+"""After how many ends in the middle of a read the whole store is examined."""
+
+_QUICKLY_WALKED: Final = 4 << 20
+"""Bytes of a store that is examined after each of them."""
+
 
 MAX_READERS: Final = 250
 """Read transactions at one instant, over all processes; 64 bytes each, so `lock.mdb` is 16 KiB."""
@@ -55,6 +80,10 @@ DAMAGE: Final = (
 _log = logging.getLogger("jinpy_cache.file")
 
 
+class _ReplacedError(Exception):
+    """The files are no longer the ones that were looked at."""
+
+
 class Environment:
     """One directory's LMDB environment and the lock in front of it.
 
@@ -62,6 +91,8 @@ class Environment:
 
     Attributes:
         lmdb: The open environment, or `None` while it is closed.
+        place: The directory by its descriptor, where the system has a path for that: whatever is
+            put at `path`, it stays the one that was checked.
         lock: What a writer takes first. Nothing is closed around a write transaction of another
             thread: LMDB's binding would wait for ever.
         readonly: Why the directory can only be read, or `None` if it can be written.
@@ -88,11 +119,12 @@ class Environment:
         self._identity: tuple[object, ...] = ()
         self._shut = False
         self._named: set[int] = set()
+        self.place = path
+        self._folder: list[int] = []
         self._mutex = Mutex(f"opening or closing the store in {str(path)!r}")
         self._forking = False
         self.lock = WriteLock(path)
         try:
-            self._open_lock()
             self.current()
         except BaseException:
             self.shut()
@@ -129,13 +161,14 @@ class Environment:
             if self.lmdb is stale:
                 self._close()
                 if not self.lock_is_current():
-                    directories.prepare(self.path, shared=self._shared)
-                    self._open_lock()
+                    with contextlib.suppress(FileNotFoundError):  # it is made when it is opened
+                        self._enter()
+                        self._open_lock()
 
     def lock_is_current(self) -> bool:
         """Whether the lock file is still the one that other processes would open."""
         try:
-            named, own = os.lstat(self.lock.path), os.fstat(self.lock.descriptor)
+            named, own = os.lstat(self.path / LOCK_FILE), os.fstat(self.lock.descriptor)
         except OSError:
             return False
         return (named.st_dev, named.st_ino) == (own.st_dev, own.st_ino)
@@ -162,7 +195,7 @@ class Environment:
         """Follow a map that another process has grown."""
         with self._mutex:
             if self.lmdb is resized:
-                size = (self.path / DATA_NAME).stat().st_size
+                size = (self.place / DATA_NAME).stat().st_size
                 self.map_size = max(self.map_size, size + MAP_STEP)
                 self._close()
 
@@ -202,16 +235,16 @@ class Environment:
     def spend_reserve(self) -> bool:
         """Give back the disk space that was kept for removing entries from a full disk."""
         try:
-            (self.path / RESERVE_NAME).unlink()
+            (self.place / RESERVE_NAME).unlink()
         except OSError:
             return False
         return True
 
     def keep_reserve(self) -> None:
         """Keep some disk space, so that entries can be removed from a full disk."""
-        path = self.path / RESERVE_NAME
+        path = self.place / RESERVE_NAME
         with contextlib.suppress(OSError):
-            room = os.statvfs(self.path)
+            room = os.statvfs(self.place)
             size = min(_RESERVE_BYTES, room.f_bavail * room.f_frsize // 4 // 4096 * 4096)
             with directories.create_own(path) as file:
                 try:
@@ -236,6 +269,9 @@ class Environment:
             self._shut = True
             self._close()
             self.lock.close()
+            self.place = self.path
+            while self._folder:
+                os.close(self._folder.pop())
 
     def before_fork(self) -> None:
         """Close what must not be inherited, with nobody opening it meanwhile."""
@@ -287,19 +323,48 @@ class Environment:
         if self._shut:
             message = f"The store in {str(self.path)!r} was closed by this process."
             raise lmdb.Error(message)
+        for _ in range(_OPENINGS):
+            try:
+                self._enter()
+                if not self.lock_is_current():
+                    self._open_lock()
+                opened = self._opened()
+            except (_ReplacedError, FileNotFoundError):
+                continue
+            except lmdb.Error as error:
+                code = _positive(getattr(error, "code", 0))
+                if code == errno.ENOENT:
+                    continue
+                message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+                raise CacheBackendError(message, errno=code) from error
+            except OSError as error:
+                message = f"The store in {str(self.path)!r} cannot be opened: {error}"
+                raise CacheBackendError(message, errno=error.errno) from error
+            self.lmdb = opened
+            return opened
+        message = f"The store in {str(self.path)!r} was replaced again and again."
+        raise CacheTimeoutError(message)
+
+    def _enter(self) -> None:
+        """Make and check the directory, and hold on to it by a descriptor that keeps its number."""
         directories.prepare(self.path, shared=self._shared)
-        if not self.lock_is_current():
-            self._open_lock()
+        entered: list[int] = []
         try:
-            opened = self._opened()
-        except lmdb.Error as error:
-            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
-            raise CacheBackendError(message, errno=_positive(getattr(error, "code", 0))) from error
-        except OSError as error:
-            message = f"The store in {str(self.path)!r} cannot be opened: {error}"
-            raise CacheBackendError(message, errno=error.errno) from error
-        self.lmdb = opened
-        return opened
+            # In one step of the interpreter: a number on its way to a name could be lost.
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+            entered.extend(map(os.open, (self.path,), (flags,)))
+            status = os.fstat(entered[0])
+            directories.check_status(self.path, status, shared=self._shared)
+            if not self._folder:
+                self._folder, entered = entered, []
+            elif not os.path.samestat(status, os.fstat(self._folder[0])):
+                os.dup2(entered[0], self._folder[0], inheritable=False)
+        finally:
+            for descriptor in entered:
+                os.close(descriptor)
+        place = Path(_DESCRIPTORS, str(self._folder[0]))
+        self.place = place if place.exists() else self.path
+        self.lock.move(self.place)
 
     def _opened(self) -> lmdb.Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""
@@ -309,7 +374,7 @@ class Environment:
             return self._examined_and_opened(alone=False)
 
     def _examined_and_opened(self, *, alone: bool = True) -> lmdb.Environment:
-        data = self.path / DATA_NAME
+        data = self.place / DATA_NAME
         self.readonly = None
         problem = self._problem(data)
         if problem is None:
@@ -325,13 +390,20 @@ class Environment:
 
     def _open_files(self, data: Path, *, alone: bool) -> lmdb.Environment:
         try:
-            self._make_files(data)
+            if alone:
+                self._pair_files(data)
+            if os.path.lexists(data):
+                directories.open_regular(data, os.O_RDWR).close()
+            before = self._look()
         except OSError as error:
             if error.errno not in _UNREACHABLE or not directories.is_regular(data):
                 raise
             return self._opened_readonly(error)
+        if before[0] is None or before[1] is None:
+            message = f"The store in {str(self.path)!r} is being made by another process."
+            raise CacheTimeoutError(message)
         opened = lmdb.Environment(
-            str(self.path),
+            str(self.place),
             map_size=self.map_size,
             sync=self.durable,
             mode=directories.FILE_MODE,
@@ -342,14 +414,15 @@ class Environment:
             lib_version=0,
         )
         try:
-            opened.reader_check()
+            if self._look() != before:
+                raise _ReplacedError
+            died = opened.reader_check()
             if alone:
-                self._settle_in(opened, data)
+                self._settle_in(opened, data, died)
             _check_format(opened, self.path)
             data.chmod(directories.FILE_MODE)
-            self._identity = self._look()
+            self._identity = before
             if alone:
-                self.lock.note(_boot())
                 self.keep_reserve()
         except BaseException:
             opened.close()
@@ -363,42 +436,75 @@ class Environment:
             return "it is not a regular file"
         return problem_of(data)
 
-    def _settle_in(self, opened: lmdb.Environment, data: Path) -> None:
+    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> None:
         """Examine and pad the data file; in a transaction, so that it does not change meanwhile.
 
         The write lock alone would do, were it not for those who remove files they do not know.
+
+        Args:
+            opened: The environment.
+            data: Its file.
+            died: How many processes died while they read.
         """
+        boot, _, deaths = self.lock.noted().partition(b" ")
+        ended = (int(deaths) if deaths.isdigit() else 0) + bool(died)
         with opened.begin(write=True):
             # Without syncs, what was written before the machine went down may be there in part.
-            if not self.durable and self.lock.noted() != _boot():
+            if (not self.durable and boot != _boot()) or (
+                died and (ended >= _DEATHS or data.stat().st_size <= _QUICKLY_WALKED)
+            ):
                 problem = problem_of(data, thorough=True)
                 if problem is not None:
                     raise lmdb.CorruptedError(problem)
+                ended = 0
             with directories.open_own(data) as file:
                 pad(file.fileno())
+        self.lock.note(b"%b %d" % (_boot(), ended))
 
-    def _make_files(self, data: Path) -> None:
-        directories.open_own(data).close()
-        lock = self.path / LOCK_NAME
-        # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
-        with contextlib.suppress(FileExistsError), directories.create_own(lock) as file:
-            try:
-                os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
-            except OSError:
-                directories.remove(lock)
-                raise
-        if not directories.is_regular(lock):
+    def _pair_files(self, data: Path) -> None:
+        """Make the data file and LMDB's lock file, both anew if one of them is missing."""
+        lock = self.place / LOCK_NAME
+        if os.path.lexists(lock) and not directories.is_regular(lock):
             raise OSError(errno.ELOOP, "not a regular file", str(lock))
+        if not _size_of(data):
+            directories.remove(lock)
+            directories.open_own(data).close()
+        elif not os.path.lexists(lock):
+            self._take_over(data)
+        if not os.path.lexists(lock):
+            # Without real blocks behind it, a reader's slot on a full disk would be a SIGBUS.
+            with directories.create_own(lock) as file:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, _LOCK_BYTES)
+                except OSError:
+                    directories.remove(lock)
+                    raise
+
+    def _take_over(self, data: Path) -> None:
+        """Go on with a copy of a data file that others may have open, with a lock file removed."""
+        copy = self.place / f"{DATA_NAME}{_COPY}{time.time_ns():x}"
+        try:
+            with directories.create_own(copy) as target, directories.open_own(data) as source:
+                copied = 0
+                while size := os.sendfile(target.fileno(), source.fileno(), copied, 1 << 24):
+                    copied += size
+            problem = problem_of(copy, thorough=True)
+            if problem is not None:
+                raise lmdb.CorruptedError(problem)
+            os.rename(copy, data)  # noqa: PTH104
+        except BaseException:
+            directories.remove(copy)
+            raise
 
     def _opened_readonly(self, reason: OSError) -> lmdb.Environment:
         opened = lmdb.Environment(
-            str(self.path),
+            str(self.place),
             map_size=self.map_size,
             readonly=True,
             create=False,
             readahead=False,
             max_spare_txns=1,
-            lock=os.access(self.path / LOCK_NAME, os.R_OK | os.W_OK),
+            lock=os.access(self.place / LOCK_NAME, os.R_OK | os.W_OK),
         )
         self.readonly = reason
         self._identity = self._look()
@@ -406,22 +512,27 @@ class Environment:
 
     def _put_aside(self, reason: str) -> None:
         """Rename the store, drop what was set aside before, and say so; under the write lock."""
-        for old in self.path.glob(f"{DATA_NAME}{SET_ASIDE}*"):
+        for old in self.place.glob(f"*{SET_ASIDE}*"):
             with contextlib.suppress(OSError):
-                old.unlink()
-        aside = self.path / f"{DATA_NAME}{SET_ASIDE}{time.time_ns():x}"
-        os.rename(self.path / DATA_NAME, aside)  # noqa: PTH104
+                remove_values(old) if old.name.startswith(VALUES_NAME) else old.unlink()
+        for forgotten in self.place.glob(f"{DATA_NAME}{_COPY}*"):
+            with contextlib.suppress(OSError):
+                forgotten.unlink()
+        moment = f"{SET_ASIDE}{time.time_ns():x}"
+        os.rename(self.place / DATA_NAME, self.place / (DATA_NAME + moment))  # noqa: PTH104
+        with contextlib.suppress(OSError):
+            os.rename(self.place / VALUES_NAME, self.place / (VALUES_NAME + moment))  # noqa: PTH104
         self.set_aside += 1
         _log.warning(
             "The cache store in %r is damaged (%s). It was set aside as %r and a new one begun.",
             str(self.path),
             reason,
-            aside.name,
+            DATA_NAME + moment,
         )
 
     def _look(self) -> tuple[object, ...]:
-        files = (self.path / DATA_NAME, self.path / LOCK_NAME, self.lock.path)
-        return tuple(map(_file_identity, files))
+        names = (DATA_NAME, LOCK_NAME, LOCK_FILE)
+        return tuple(_file_identity(self.path / name) for name in names)
 
 
 def _busy(path: Path) -> CacheBackendError:

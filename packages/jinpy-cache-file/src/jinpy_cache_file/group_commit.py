@@ -206,15 +206,17 @@ class GroupCommit:
             return
 
     def _in_time(self, jobs: list[Job]) -> list[Job]:
-        """Refuse the changes whose time is over; the others."""
+        """Refuse the changes whose time is over, at once; the others."""
         now = time.monotonic() + _SOON
-        for job in jobs:
-            if job.deadline <= now:
-                job.error = self._too_late()
+        late = [job for job in jobs if job.deadline <= now]
+        if late:
+            error = self._too_late()
+            for job in late:  # each has its own, as each coroutine adds its context
+                job.error = type(error)(*error.args)
+            _tell(late)
         return [job for job in jobs if job.deadline > now]
 
     def _too_late(self) -> CacheTimeoutError:
-        """Each coroutine's own error, as each adds its own context."""
         return kept_too_long(self._store.environment.lock.path, self._patience)
 
 

@@ -328,15 +328,18 @@ class Transactions:
         held_by = holders(opened)
         most = MOST_OF_MAP * environment.wanted_map
         spare = most // 8
-        step = MAP_STEP if environment.found_bytes <= most else spare
-        most = max(most, environment.found_bytes)
-        if held_by and not self.index.bounds.exceeded(self.ledger()):
-            step = max(step, environment.wanted_map // 8)
-            if environment.grow_map(opened, most + spare if removes else most, step=step):
+        ceiling = most + spare
+        exceeded = self.index.bounds.exceeded(self.ledger())
+        if held_by and not exceeded:
+            step = max(MAP_STEP, environment.wanted_map // 8)
+            if environment.grow_map(opened, ceiling if removes else most, step=step):
                 environment.name_holders(held_by)
             elif self._still_hold(opened, held_by):
                 raise _held(environment.path, held_by)
             return
+        step = MAP_STEP
+        if exceeded and environment.found_bytes > ceiling:
+            ceiling, step = environment.found_bytes + spare, spare
         entries, evicted = 1, 0
         enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, _MOST_FROM_FULL))
         while evicted < enough:
@@ -346,7 +349,7 @@ class Transactions:
                 return
             except lmdb.MapFullError:
                 if entries == 1:
-                    if not environment.grow_map(opened, most + spare, step=step):
+                    if not environment.grow_map(opened, ceiling, step=step):
                         return
                     opened = environment.current()
                 entries = 1

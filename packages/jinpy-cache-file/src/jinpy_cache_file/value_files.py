@@ -60,13 +60,13 @@ class ValueFiles:
     """The files under `values/` of one cache directory.
 
     Args:
-        root: The cache directory.
+        place: Gives the cache directory.
         extension: What the names of new files end in.
         durable: Bring a file to the platter before it is committed.
     """
 
-    def __init__(self, root: Path, extension: str, *, durable: bool) -> None:
-        self._values = str(root / VALUES_NAME)
+    def __init__(self, place: Callable[[], Path], extension: str, *, durable: bool) -> None:
+        self._place = place
         self._extension = extension
         self._durable = durable
 
@@ -170,6 +170,10 @@ class ValueFiles:
                 swept += _removed_if_abandoned(entry.path, digest, is_referenced)
         return swept
 
+    @property
+    def _values(self) -> str:
+        return f"{self._place()}/{VALUES_NAME}"
+
     def _path(self, reference: Reference) -> str:
         name = reference.name
         return f"{self._values}/{name[:2]}/{name}"
@@ -181,6 +185,21 @@ class ValueFiles:
             directory.make_private(self._values)
             directory.make_private(folder)
             return directory.create_own(temporary)
+
+
+def remove_values(root: Path) -> None:
+    """Remove a folder of value files that was set aside; what is not ours stays, and with it so.
+
+    Raises:
+        OSError: Something is left.
+    """
+    for folder in _entries(str(root)):
+        if folder.is_dir(follow_symlinks=False) and _FOLDER.fullmatch(folder.name):
+            for entry in _entries(folder.path):
+                if _VALUE.fullmatch(entry.name) or _TEMPORARY.fullmatch(entry.name):
+                    directory.remove(entry.path)
+            os.rmdir(folder.path)  # noqa: PTH106
+    root.rmdir()
 
 
 def abandoned(path: str) -> FileIO | None:

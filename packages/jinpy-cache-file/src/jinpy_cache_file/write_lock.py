@@ -85,7 +85,7 @@ class WriteLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / LOCK_NAME
+        self.path = self._place = directory / LOCK_NAME
         self.descriptor = -1
         self._file: FileIO | None = None
         self._renew_gate()
@@ -94,6 +94,10 @@ class WriteLock:
         self.gate = RLock()
         self.is_mine: Callable[[], bool] = owned(self.gate)
         self.gate_left = OnLeaving(self.gate.__exit__)
+
+    def move(self, place: Path) -> None:
+        """Open the file at another path from now on, which leads to the same directory."""
+        self._place = place / LOCK_NAME
 
     def open(self, *, readonly: bool = False) -> None:
         """Open the file, which is made if it is missing and never removed; close the old one.
@@ -104,7 +108,7 @@ class WriteLock:
         Raises:
             OSError: It cannot be opened.
         """
-        file = open_regular(self.path, os.O_RDONLY) if readonly else open_own(self.path)
+        file = open_regular(self._place, os.O_RDONLY) if readonly else open_own(self._place)
         if not self.with_nobody_writing(partial(self._adopt, file)):
             raise kept_too_long(self.path, _CLOSING_PATIENCE)
 
