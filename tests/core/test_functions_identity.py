@@ -246,6 +246,7 @@ def test_two_scripts_have_keys_of_their_own(tmp_path):
 @pytest.mark.parametrize("name", ["type", "len", "str", "int", "key", "self", "cls", "wrapper"])
 def test_a_parameter_may_have_any_name(name):
     """Names of builtins and of our own mean the caller's arguments."""
+    pytest.importorskip("jinpy_cache_memory")
     space = {}
     exec(f"def f({name}, other=3): return {name}, other", space)
     space["f"].__module__ = __name__
