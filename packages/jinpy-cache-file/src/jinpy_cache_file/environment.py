@@ -55,6 +55,9 @@ _QUICKLY_WALKED: Final = 4 << 20
 """Bytes of a store that is examined after each of them."""
 
 
+MOST_OF_MAP: Final = 2
+"""How many times `max_bytes` a store may take on disk while a reader holds its old pages."""
+
 MAX_READERS: Final = 250
 """Read transactions at one instant, over all processes; 64 bytes each, so `lock.mdb` is 16 KiB."""
 
@@ -98,7 +101,7 @@ class Environment:
         readonly: Why the directory can only be read, or `None` if it can be written.
         users: The leases that `jinpy_cache_file.registry` has given out.
         set_aside: How many damaged stores were put aside.
-        found_bytes: The size of the store when it was found.
+        found_bytes: What of the store was in use when it was found, or when others made it grow.
         map_size: Bytes that the map may have now.
         wanted_map: Bytes that its users asked for; it is larger only while a reader is stuck.
     """
@@ -112,7 +115,7 @@ class Environment:
         self.set_aside = 0
         self.users: set[object] = set()
         self.map_size = self.wanted_map = map_size
-        self.found_bytes = _size_of(path / DATA_NAME)
+        self.found_bytes = 0
         self.durable = durable
         self._shared = shared
         self._patience = patience
@@ -134,6 +137,16 @@ class Environment:
     def gate(self) -> WriteLock:
         """What goes with the lock inside this process."""
         return self.lock
+
+    @property
+    def most_of_map(self) -> int:
+        """Bytes that the store may take while a reader holds its old pages."""
+        return MOST_OF_MAP * self.wanted_map
+
+    @property
+    def ceiling(self) -> int:
+        """Bytes that it may take then for removing entries."""
+        return self.most_of_map + self.most_of_map // 8
 
     def current(self) -> lmdb.Environment:
         """The open environment, opened if it is not.
@@ -192,11 +205,17 @@ class Environment:
                 self.lock.within(self._patience, self._put_aside, reason)
 
     def adopt_map(self, resized: lmdb.Environment) -> None:
-        """Follow a map that another process has grown."""
+        """Follow a map that another process has grown.
+
+        An opening takes in what is used, whatever is asked for. A little more keeps it from being
+        the next one that is opened again, but not beyond the ceiling: processes that follow each
+        other would make it grow without end.
+        """
         with self._mutex:
             if self.lmdb is resized:
-                size = (self.place / DATA_NAME).stat().st_size
-                self.map_size = max(self.map_size, size + MAP_STEP)
+                used = _used_bytes(resized)
+                self.found_bytes = max(self.found_bytes, used)
+                self.map_size = max(self.map_size, min(used + MAP_STEP, self.ceiling))
                 self._close()
 
     def grow_map(self, full: lmdb.Environment, most: int, *, step: int = MAP_STEP) -> bool:
@@ -416,6 +435,7 @@ class Environment:
         try:
             if self._look() != before:
                 raise _ReplacedError
+            self.found_bytes = self.found_bytes or _used_bytes(opened)
             died = opened.reader_check()
             if alone:
                 self._settle_in(opened, data, died)
@@ -541,6 +561,10 @@ def _busy(path: Path) -> CacheBackendError:
         "handler, a finaliser or a fork interrupted it there, and must not use the cache."
     )
     return CacheBackendError(message)
+
+
+def _used_bytes(opened: lmdb.Environment) -> int:
+    return int((opened.info()["last_pgno"] + 1) * opened.stat()["psize"])
 
 
 def _size_of(path: Path) -> int:

@@ -47,9 +47,6 @@ _EVICTED_FROM_FULL: Final = 64
 _MOST_FROM_FULL: Final = 1024
 """Entries that go at least and at most where a map is full; the keys of a page go as they come."""
 
-MOST_OF_MAP: Final = 2
-"""How many times `max_bytes` a store may take on disk while a reader holds its old pages."""
-
 _PATIENCE_STEPS: Final = 10
 _PATIENCE_STEP: Final = 0.01
 """Seconds, ten times, that a reader gets to end before it counts as stuck."""
@@ -313,11 +310,12 @@ class Transactions:
         """Make room in a full map: forget dead readers, grow for stuck ones, or evict entries.
 
         Where the entries themselves are within their bounds and a reader holds old pages, the map
-        grows, up to `MOST_OF_MAP` times what was asked for, and a little more for what removes:
+        grows, up to `most_of_map`, and a little more for what removes:
         nothing that lives is evicted because of somebody who is stopped. Otherwise entries go. LMDB
         writes new pages before it frees old ones, so in a full map there is room for small
         transactions only, of one entry at first; without room even for that, it grows a little. A
-        store that was found larger than it may be now, as `max_bytes` was lowered, keeps its size.
+        store that was found larger than it may be, as `max_bytes` was lowered here or is larger
+        elsewhere, keeps its size.
 
         Raises:
             CacheBackendError: A reader holds all the space that there may be.
@@ -326,9 +324,8 @@ class Transactions:
             return  # what dead readers held is free now
         environment = self.environment
         held_by = holders(opened)
-        most = MOST_OF_MAP * environment.wanted_map
-        spare = most // 8
-        ceiling = most + spare
+        most, ceiling = environment.most_of_map, environment.ceiling
+        spare = ceiling - most
         exceeded = self.index.bounds.exceeded(self.ledger())
         if held_by and not exceeded:
             step = max(MAP_STEP, environment.wanted_map // 8)
@@ -338,7 +335,7 @@ class Transactions:
                 raise _held(environment.path, held_by)
             return
         step = MAP_STEP
-        if exceeded and environment.found_bytes > ceiling:
+        if environment.found_bytes > ceiling:
             ceiling, step = environment.found_bytes + spare, spare
         entries, evicted = 1, 0
         enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, _MOST_FROM_FULL))
