@@ -56,7 +56,7 @@ _QUICKLY_WALKED: Final = 4 << 20
 
 
 MOST_OF_MAP: Final = 2
-"""How many times `max_bytes` a store may take on disk while a reader holds its old pages."""
+"""How many times `max_bytes` a store may take on disk, where readers hold its old pages."""
 
 MAX_READERS: Final = 250
 """Read transactions at one instant, over all processes; 64 bytes each, so `lock.mdb` is 16 KiB."""
@@ -139,14 +139,14 @@ class Environment:
         return self.lock
 
     @property
-    def most_of_map(self) -> int:
-        """Bytes that the store may take while a reader holds its old pages."""
+    def ceiling(self) -> int:
+        """Bytes that the store may take, all in all."""
         return MOST_OF_MAP * self.wanted_map
 
     @property
-    def ceiling(self) -> int:
-        """Bytes that it may take then for removing entries."""
-        return self.most_of_map + self.most_of_map // 8
+    def most_of_map(self) -> int:
+        """Bytes that it may take while a reader holds its old pages; the rest is for removing."""
+        return self.ceiling - self.ceiling // 8
 
     def current(self) -> lmdb.Environment:
         """The open environment, opened if it is not.
