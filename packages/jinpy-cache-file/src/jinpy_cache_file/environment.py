@@ -116,6 +116,7 @@ class Environment:
         self.users: set[object] = set()
         self.map_size = self.wanted_map = map_size
         self.found_bytes = 0
+        self._lent = False
         self.durable = durable
         self._shared = shared
         self._patience = patience
@@ -235,8 +236,20 @@ class Environment:
                 if present >= most:
                     return False
                 self.map_size = min(present + step, most)
+                self._lent = self.map_size > self.most_of_map
                 self._close()
             return True
+
+    def take_room_back(self) -> None:
+        """Open it without what it was given for removing entries, so that nothing else fills it.
+
+        What is in use by then stays so: LMDB opens a store that is larger than what is asked for.
+        """
+        if self._lent:
+            with self._mutex:
+                self._lent = False
+                self.map_size = max(self.wanted_map, self.most_of_map)
+                self._close()
 
     def name_holders(self, readers: list[Reader]) -> None:
         """Say once of each process that it keeps the store from using its space again."""

@@ -128,7 +128,10 @@ class Transactions:
         for attempt in range(_ATTEMPTS):
             opened = environment.lmdb
             try:
-                return self._once(opened, work, args, rewrite, patience)
+                result = self._once(opened, work, args, rewrite, patience)
+                if attempt:
+                    environment.take_room_back()
+                return result
             except (_Unready, LockClosedError):
                 self._look_around(self._now())
             except lmdb.Error as error:
@@ -310,12 +313,12 @@ class Transactions:
         """Make room in a full map: forget dead readers, grow for stuck ones, or evict entries.
 
         Where the entries themselves are within their bounds and a reader holds old pages, the map
-        grows, up to `most_of_map`, and a little more for what removes:
-        nothing that lives is evicted because of somebody who is stopped. Otherwise entries go. LMDB
-        writes new pages before it frees old ones, so in a full map there is room for small
-        transactions only, of one entry at first; without room even for that, it grows a little. A
-        store that was found larger than it may be, as `max_bytes` was lowered here or is larger
-        elsewhere, keeps its size.
+        grows, up to `most_of_map`, and a little more for what removes: nothing that lives is
+        evicted because of somebody who is stopped. Otherwise entries go. LMDB writes new pages
+        before it frees old ones, so in a full map there is room for small transactions only, of one
+        entry at first; without room even for that, it grows for a while. A store that was found
+        larger than it may be, as `max_bytes` was lowered here or is larger elsewhere, keeps its
+        size.
 
         Raises:
             CacheBackendError: A reader holds all the space that there may be.
@@ -337,6 +340,11 @@ class Transactions:
         step = MAP_STEP
         if environment.found_bytes > ceiling:
             ceiling, step = environment.found_bytes + spare, spare
+        self._evict_from(opened, ceiling, step)
+        environment.take_room_back()
+
+    def _evict_from(self, opened: lmdb.Environment, ceiling: int, step: int) -> None:
+        """Evict entries from a full map, which may grow in steps up to a ceiling for that."""
         entries, evicted = 1, 0
         enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, _MOST_FROM_FULL))
         while evicted < enough:
@@ -346,9 +354,9 @@ class Transactions:
                 return
             except lmdb.MapFullError:
                 if entries == 1:
-                    if not environment.grow_map(opened, ceiling, step=step):
+                    if not self.environment.grow_map(opened, ceiling, step=step):
                         return
-                    opened = environment.current()
+                    opened = self.environment.current()
                 entries = 1
                 continue
             if not left:
