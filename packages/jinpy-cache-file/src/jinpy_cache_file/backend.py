@@ -120,7 +120,7 @@ class FileCacheBackend(BaseBackend):
         self._index = Index(
             Space(settings.namespace or settings.name),
             Bounds(settings.max_entries, settings.max_bytes),
-            ValueFiles(lambda: environment.place, settings.file_extension, durable=durable),
+            ValueFiles(lambda: environment.place_name, settings.file_extension, durable=durable),
             settings.inline_max_bytes,
         )
         self._store = Store(

@@ -16,6 +16,7 @@ import os
 import pwd
 import stat
 from io import FileIO
+from itertools import tee
 from pathlib import Path
 from typing import Final
 
@@ -194,8 +195,6 @@ def open_regular(path: Path | str, flags: int) -> FileIO:
 
 def open_sized(path: Path | str, flags: int = os.O_RDONLY) -> tuple[FileIO, int]:
     """Same as `open_regular`, with the size of the file in bytes."""
-    if flags == os.O_RDONLY and stat.S_ISDIR(os.lstat(path).st_mode):
-        raise OSError(0, "not a regular file", str(path))
     file = _opened(path, flags)
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
@@ -210,7 +209,13 @@ def _opened(path: Path | str, flags: int, mode: int = 0) -> FileIO:
     A descriptor that is a number would be lost to an exception that a signal handler raises after
     the call. Here C hands it over to an object that closes it.
     """
-    return next(map(FileIO, map(os.open, (path,), (flags | _NO_FOLLOW,), (mode,))))
+    opening, again = tee(map(os.open, (path,), (flags | _NO_FOLLOW,), (mode,)))
+    try:
+        return next(map(FileIO, opening))
+    except IsADirectoryError as error:
+        if not isinstance(error.filename, str | os.PathLike):  # it was opened, and is not to be
+            os.close(next(again))
+        raise OSError(0, "not a regular file", str(path)) from error
 
 
 def remove(path: Path | str) -> None:

@@ -123,7 +123,7 @@ class Environment:
         self._identity: tuple[object, ...] = ()
         self._shut = False
         self._named: set[int] = set()
-        self.place = path
+        self._stay(path)
         self._folder: list[int] = []
         self._mutex = Mutex(f"opening or closing the store in {str(path)!r}")
         self._forking = False
@@ -301,7 +301,7 @@ class Environment:
             self._shut = True
             self._close()
             self.lock.close()
-            self.place = self.path
+            self._stay(self.path)
             while self._folder:
                 os.close(self._folder.pop())
 
@@ -395,8 +395,11 @@ class Environment:
             for descriptor in entered:
                 os.close(descriptor)
         place = Path(_DESCRIPTORS, str(self._folder[0]))
-        self.place = place if place.exists() else self.path
+        self._stay(place if place.exists() else self.path)
         self.lock.move(self.place)
+
+    def _stay(self, place: Path) -> None:
+        self.place, self.place_name = place, str(place)
 
     def _opened(self) -> lmdb.Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""

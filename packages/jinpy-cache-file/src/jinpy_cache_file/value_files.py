@@ -60,12 +60,12 @@ class ValueFiles:
     """The files under `values/` of one cache directory.
 
     Args:
-        place: Gives the cache directory.
+        place: Gives the path of the cache directory.
         extension: What the names of new files end in.
         durable: Bring a file to the platter before it is committed.
     """
 
-    def __init__(self, place: Callable[[], Path], extension: str, *, durable: bool) -> None:
+    def __init__(self, place: Callable[[], str], extension: str, *, durable: bool) -> None:
         self._place = place
         self._extension = extension
         self._durable = durable
@@ -172,7 +172,7 @@ class ValueFiles:
 
     @property
     def _values(self) -> str:
-        return f"{self._place()}/{VALUES_NAME}"
+        return f"{self._place()}/values"
 
     def _path(self, reference: Reference) -> str:
         name = reference.name
