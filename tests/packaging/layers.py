@@ -30,7 +30,7 @@ LAYERS = {
     ],
     "jinpy_cache_redis": [
         {"backend"},
-        {"forking", "drivers"},
+        {"drivers"},
         {"config"},
         {"urls", "commands"},
         {"connections"},
@@ -42,7 +42,7 @@ LAYERS = {
         {"leases"},
         {"values"},
         {"config", "_compiled"},
-        {"forking", "weigher", "engine"},
+        {"weigher", "engine"},
         {"eviction", "wheel", "region"},
         {"entry", "listeners"},
         {"native_int"},

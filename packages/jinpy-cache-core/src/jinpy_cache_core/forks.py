@@ -11,28 +11,27 @@ at that very jump. So no such loop stands inside of one; it goes into a function
 """
 
 import os
-from typing import Protocol
-from weakref import WeakSet
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_methods: WeakKeyDictionary[Any, tuple[Callable[[Any], Any], ...]] = WeakKeyDictionary()
 
 
-class Forkable(Protocol):
-    """What has locks."""
+def call_in_children(method: Callable[[], Any]) -> None:
+    """Have a bound method called in every child that is forked while its object lives.
 
-    def _renew_locks(self) -> None:
-        """Replace them in the child, by which nobody else runs."""
-
-
-_owners: "WeakSet[Forkable]" = WeakSet()
-
-
-def renew_in_children(owner: Forkable) -> None:
-    """Have `_renew_locks` called in every child that is forked while the owner lives."""
-    _owners.add(owner)
+    Nobody else runs in the child by then. Of one object, what was named first is called first.
+    """
+    bound: Any = method
+    owner = bound.__self__
+    _methods[owner] = (*_methods.get(owner, ()), bound.__func__)
 
 
 def _in_child() -> None:
-    for owner in list(_owners):
-        owner._renew_locks()
+    for owner, methods in list(_methods.items()):
+        for method in methods:
+            method(owner)
 
 
 if hasattr(os, "register_at_fork"):

@@ -31,6 +31,7 @@ from jinpy_cache_core.backend import (
     Filling,
     Releasing,
     add_int64,
+    call_in_children,
     check_amount,
     check_key,
     check_keys,
@@ -43,7 +44,6 @@ from jinpy_cache_core.exceptions import CacheValueTypeError
 from jinpy_cache_memory.config import MemoryCacheConfig
 from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
 from jinpy_cache_memory.eviction.names import policy_maker
-from jinpy_cache_memory.forking import recover_in_children
 from jinpy_cache_memory.leases import Leases
 from jinpy_cache_memory.listeners import EvictionCause
 from jinpy_cache_memory.values import StoredValues, state_in
@@ -109,7 +109,7 @@ class MemoryCacheBackend(DirectBackend):
             self._shortcut(get=self._engine.get)
         if type(self).set is MemoryCacheBackend.set:
             self._shortcut(set=self._engine.set)
-        recover_in_children(self)
+        call_in_children(self._recover_after_fork)
 
     def __repr__(self) -> str:
         if self._closed:
@@ -121,7 +121,7 @@ class MemoryCacheBackend(DirectBackend):
             entries += f" bytes={self._engine.weight}/{self._config.max_bytes}"
         return f"<{type(self).__name__} {self.name!r} {entries}>"
 
-    def recover_after_fork(self) -> None:
+    def _recover_after_fork(self) -> None:
         """Renew the lock in a forked child, and mend what the parent was in the middle of."""
         self._engine.recover()
 

@@ -29,6 +29,7 @@ from jinpy_cache_core.backend import (
     Filling,
     Releasing,
     afalse_on_failure,
+    call_in_children,
     check_amount,
     check_key,
     check_keys,
@@ -55,7 +56,6 @@ from jinpy_cache_redis.drivers.driver import Driver, FirstUse, RunsPlans
 from jinpy_cache_redis.drivers.event_loops import LoopDrivers
 from jinpy_cache_redis.drivers.factory import DriverFactory
 from jinpy_cache_redis.drivers.pool_registry import FOREVER
-from jinpy_cache_redis.forking import watch_forks
 from jinpy_cache_redis.protocol.failures import PoolBusyError
 from jinpy_cache_redis.protocol.requests import Plan
 
@@ -111,7 +111,7 @@ class RedisCacheBackend(BaseBackend):
                 "The cache %r sends its password in plain text to another host. Use rediss://.",
                 settings.name,
             )
-        watch_forks(self)
+        call_in_children(self._after_fork_in_child)
 
     def __repr__(self) -> str:
         settings = self._config
@@ -541,7 +541,7 @@ class RedisCacheBackend(BaseBackend):
             driver.close()
         self._loops.close()
 
-    def after_fork_in_child(self) -> None:
+    def _after_fork_in_child(self) -> None:
         """Let go of the parent's connections; new ones are made on first use."""
         self._first_use = threading.Lock()
         driver, self._sync = self._sync, FirstUse(self._first_driver)

@@ -38,6 +38,7 @@ from jinpy_cache_core.entries.state import (
     state_of,
 )
 from jinpy_cache_core.entries.ttl import NEVER, is_expired
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.loading.leases import (
     Claim,
     Claiming,
@@ -77,6 +78,7 @@ __all__ = [
     "Unchanged",
     "add_int64",
     "afalse_on_failure",
+    "call_in_children",
     "check_amount",
     "check_key",
     "check_keys",

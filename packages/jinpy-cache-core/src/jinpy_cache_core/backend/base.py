@@ -12,7 +12,7 @@ import threading
 from jinpy_cache_core.backend.loading import LoadingOperations
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.lifecycle import ClosedByWith
 
 
@@ -42,7 +42,7 @@ class BaseBackend(ClosedByWith, LoadingOperations):
         super().__init__(config, clock=clock)
         self._releasing = False
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
 
     def _renew_locks(self) -> None:
         self._closing = threading.RLock()

@@ -9,7 +9,7 @@ import os
 import threading
 from typing import Any
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.loading.flights import Landing, running_loop
 from jinpy_cache_core.sentinels import MISSING
 
@@ -44,7 +44,7 @@ class Desk:
 
     def __init__(self) -> None:
         self._renew()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
 
     def _renew_locks(self) -> None:
         self._lock = threading.RLock()

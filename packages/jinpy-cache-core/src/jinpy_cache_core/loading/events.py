@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import attrs
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 
 _log = logging.getLogger("jinpy_cache")
 
@@ -148,7 +148,7 @@ class Events:
         self._listeners: tuple[tuple[type[CacheEvent], Listener], ...] = ()
         self.tell: Callable[..., None] = _to_nobody
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
 
     def _renew_locks(self) -> None:
         self._lock = threading.RLock()

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 
 MOST = 1024
 """How many keys are remembered; beyond that all are forgotten."""
@@ -20,7 +20,7 @@ class RecentFailures:
     def __init__(self, timer: Callable[[], float]) -> None:
         self._timer = timer
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
         self._by_key: dict[str, tuple[float, Exception, TracebackType | None]] = {}
 
     def _renew_locks(self) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from jinpy_cache_core.entries.envelope import LEASE_SIZE
 from jinpy_cache_core.exceptions import CacheReentryError, shown_key
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.sentinels import MISSING
 
 
@@ -145,7 +145,7 @@ class Flights:
         self._by_token: dict[bytes, Flight] = {}
         self._alone: dict[str, Flight] = {}
         self._pid = os.getpid()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
 
     def _renew_locks(self) -> None:
         for flight in list(self._by_token.values()):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 
 INTERVAL = 60.0
 """Seconds between two lines of one kind."""
@@ -34,7 +34,7 @@ class Journal:
         self._timer = timer
         self._log = log
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
         self._kinds: dict[object, tuple[float, int]] = {}
 
     def _renew_locks(self) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import attrs
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 
 MOST_UNSUMMED: Final = 256
 """How many single additions are kept before they are summed up."""
@@ -75,7 +75,7 @@ class Counters:
         self._added: deque[tuple[str, float]] = deque()
         self._counts: defaultdict[str, float] = defaultdict(int)
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
 
     def _renew_locks(self) -> None:
         self._lock = threading.RLock()

@@ -22,7 +22,7 @@ from jinpy_cache_core.exceptions import (
     CacheClosedError,
     CacheConfigurationError,
 )
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.lifecycle import ClosedByWith
 from jinpy_cache_core.manager.async_operations import AsyncNamedOperations
 from jinpy_cache_core.manager.current import Unbindable, process_wide
@@ -77,7 +77,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
             if not self._initialised:
                 self._initialised = True
                 self._renew_locks()
-                renew_in_children(self)
+                call_in_children(self._renew_locks)
                 self._backends: dict[str, BaseBackend] = {}
                 self._default: str | None = None
                 self._closed = False

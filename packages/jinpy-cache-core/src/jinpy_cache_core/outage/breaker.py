@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 
 FAILURES = 3
 """How many failures in a row open a breaker."""
@@ -61,7 +61,7 @@ class Breaker:
         self._timer = timer
         self._chance = chance
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
         self._failed = 0
         self._probes = 0
         self._due = 0.0

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final, TypeVar, overload
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
-from jinpy_cache_core.forks import renew_in_children
+from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.serializers.extensions import ENCODERS
 from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
 from jinpy_cache_core.serializers.refusal import Refusal, type_name
@@ -32,7 +32,7 @@ class TypeRegistry:
 
     def __init__(self) -> None:
         self._renew_locks()
-        renew_in_children(self)
+        call_in_children(self._renew_locks)
         self._by_type: dict[type, Plan] = {}
         self._by_name: dict[str, Plan] = {}
         self._derived: dict[type, Plan] = {}
