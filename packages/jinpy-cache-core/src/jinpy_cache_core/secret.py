@@ -3,6 +3,11 @@
 from typing import NoReturn
 
 
+def is_encodable(text: str) -> bool:
+    """Whether a text has a form in UTF-8; told without an error, which would carry the text."""
+    return not any("\ud800" <= one <= "\udfff" for one in text)
+
+
 class Secret:
     """Text or bytes that never appear in a repr, message, log, dict or pickle.
 
@@ -17,7 +22,7 @@ class Secret:
         if not isinstance(content, (str, bytes)) or not content:
             message = f"A secret is a non-empty str or bytes, not {type(content).__name__}."
             raise TypeError(message)
-        if isinstance(content, str) and any("\ud800" <= one <= "\udfff" for one in content):
+        if isinstance(content, str) and not is_encodable(content):
             message = (  # an encoder's own error would carry the secret
                 "A secret that holds half of a surrogate pair has no bytes: it was probably read "
                 "from bytes that are not UTF-8. Give it as bytes."

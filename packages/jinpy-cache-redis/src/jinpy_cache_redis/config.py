@@ -12,6 +12,7 @@ from jinpy_cache_core import BaseCacheBackendConfig, CacheConfigurationError, Se
 from jinpy_cache_core.settings import (
     Problems,
     duration,
+    is_encodable,
     optional_namespace,
     structure_fields,
     switch,
@@ -56,7 +57,7 @@ def _optional_text(_instance: Any, attribute: "attrs.Attribute[Any]", value: obj
     if value is not None and (not isinstance(value, str) or not value):
         message = f"{attribute.name}={value!r} is not allowed: it must be a non-empty str, or None."
         raise CacheConfigurationError(message)
-    if value is not None and any("\ud800" <= one <= "\udfff" for one in value):
+    if value is not None and not is_encodable(value):
         message = f"{attribute.name}={value!r} holds half of a surrogate pair: it has no UTF-8."
         raise CacheConfigurationError(message)
 

@@ -1,10 +1,11 @@
 """Taking a Redis URL apart, so that no credential stays in it."""
 
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
 from jinpy_cache_core import CacheConfigurationError
+from jinpy_cache_core.settings import is_encodable, query_of
 from jinpy_cache_redis.protocol.nodes import Node
 
 DEFAULT_PORT = 6379
@@ -98,11 +99,11 @@ def parse(url: str) -> ParsedURL:
         CacheConfigurationError: It is none that this backend knows; a password is not repeated.
     """
     parts = _parts(url)
-    if any("\ud800" <= one <= "\udfff" for one in url):
+    if not is_encodable(url):
         raise _unreadable(what="half of a surrogate pair, which has no UTF-8,")
     if parts is None:  # raised out here, where no other error is its context
         raise _unreadable(what="something")
-    options = _options(dict(parse_qsl(parts.query, keep_blank_values=True)))
+    options = _options(query_of(parts))
     if parts.scheme not in KINDS:
         raise _unknown(parts.scheme, url)
     if parts.fragment or "@" in parts.path + parts.query:

@@ -1,9 +1,13 @@
 """Factories for the rows of computing, and waiting for what other threads do."""
 
+import asyncio
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from jinpy_cache_core.backend.base import BaseBackend
+from jinpy_cache_testing.sync_view import Half
 
 PATIENCE = 30.0
 """Seconds after which something that should happen at once counts as never."""
@@ -29,6 +33,23 @@ class Tally:
         with self._lock:
             self.calls += 1
             return self._values[min(self.calls, len(self._values)) - 1]
+
+
+class Failing:
+    """A factory that raises a `LookupError`.
+
+    Attributes:
+        calls: How often it was called.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> str:
+        """Fail."""
+        self.calls += 1
+        message = "no"
+        raise LookupError(message)
 
 
 class Gate:
@@ -60,3 +81,14 @@ def wait_for_followers(backend: BaseBackend, count: int) -> None:
     while backend._loading.flights.followers() < count:
         assert time.monotonic() < until, f"{count} callers were to wait, and did not"
         time.sleep(0.001)
+
+
+def of_half(compute: Callable[[], str], half: Half) -> Callable[[], Any]:
+    """A slow factory for a half: a coroutine must leave its loop free."""
+    if half == "sync":
+        return compute
+
+    async def acompute() -> str:
+        return await asyncio.to_thread(compute)
+
+    return acompute

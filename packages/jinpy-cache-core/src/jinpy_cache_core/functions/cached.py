@@ -179,12 +179,16 @@ class _Parts:
         key: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        failed: CacheException | None,
+        failed: CacheException | None = None,
+        *,
+        force: bool = False,
     ) -> Any:
         token = object()
         self.running[token] = key
         try:
-            return self.site.load(key, lambda: self.function(*args, **kwargs), failed=failed)
+            return self.site.load(
+                key, lambda: self.function(*args, **kwargs), failed=failed, force=force
+            )
         finally:
             del self.running[token]
 
@@ -192,13 +196,7 @@ class _Parts:
         return self.site.backend.delete(self.cache_key(*args, **kwargs))
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        key = self.cache_key(*args, **kwargs)
-        token = object()
-        self.running[token] = key
-        try:
-            return self.site.load(key, lambda: self.function(*args, **kwargs), force=True)
-        finally:
-            del self.running[token]
+        return self.load(self.cache_key(*args, **kwargs), args, kwargs, force=True)
 
     def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.exists(self.cache_key(*args, **kwargs))
@@ -230,12 +228,16 @@ class _AsyncParts(_Parts):
         key: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        failed: CacheException | None,
+        failed: CacheException | None = None,
+        *,
+        force: bool = False,
     ) -> Any:
         token = object()
         self.running[token] = key
         try:
-            return await self.site.aload(key, lambda: self.function(*args, **kwargs), failed=failed)
+            return await self.site.aload(
+                key, lambda: self.function(*args, **kwargs), failed=failed, force=force
+            )
         finally:
             del self.running[token]
 
@@ -243,13 +245,7 @@ class _AsyncParts(_Parts):
         return await self.site.backend.adelete(self.cache_key(*args, **kwargs))
 
     async def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        key = self.cache_key(*args, **kwargs)
-        token = object()
-        self.running[token] = key
-        try:
-            return await self.site.aload(key, lambda: self.function(*args, **kwargs), force=True)
-        finally:
-            del self.running[token]
+        return await self.load(self.cache_key(*args, **kwargs), args, kwargs, force=True)
 
     async def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.aexists(self.cache_key(*args, **kwargs))

@@ -98,7 +98,7 @@ class StreamPool:
         try:
             if link.idle_and_sound():
                 if until - link.used > self._check_after:
-                    await link.ask(PING, self._patience(until))
+                    await link.ask(PING, self._timing.attempting(until))
                 return link
         except Failure:
             pass
@@ -108,11 +108,6 @@ class StreamPool:
         self.discard(link)
         self.drop_idle()
         return None
-
-    def _patience(self, until: float) -> float:
-        """The seconds that an attempt gets."""
-        left = until - self._timing.monotonic()
-        return max(SHORTEST, min(left, self._timing.command_timeout))
 
     def _sound(self) -> StreamLink | None:
         while self._idle:
@@ -200,10 +195,10 @@ class StreamPool:
         request = handshake.request()
         try:
             if request is not None:
-                answer = await link.ask(request, self._patience(until))
+                answer = await link.ask(request, self._timing.attempting(until))
                 handshake.check(request, answer, self._node)
             if self._greeting is not None:
-                answer = await link.ask(self._greeting.request, self._patience(until))
+                answer = await link.ask(self._greeting.request, self._timing.attempting(until))
                 self._greeting.check(answer, self._node)
         except Failure as failure:
             seen = handshake.failed(failure, self._node)

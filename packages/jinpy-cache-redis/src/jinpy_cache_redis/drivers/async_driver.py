@@ -11,7 +11,6 @@ from jinpy_cache_redis.drivers.pool_registry import FOREVER, MakePool, PoolRegis
 from jinpy_cache_redis.protocol.failures import Failure, ServerError
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Hold, Plan, Request, Servers, Several, Step
-from jinpy_cache_redis.protocol.timing import SHORTEST
 from jinpy_cache_redis.routing.retries import explained
 from jinpy_cache_redis.routing.router import (
     MOST_REDIRECTS,
@@ -173,7 +172,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
             finish = finishing(plan.send(replies))
             try:
                 asked = asking(finish) if ask else finish
-                answer = await link.ask(asked, self._left(until))
+                answer = await link.ask(asked, self._router.timing.attempting(until))
             except Failure as failure:
                 failure.reason = explained(failure, finish, 1)
                 raise failure.told() from failure
@@ -192,6 +191,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
             The pool, the link, the replies, and whether what follows must be announced.
         """
         asked: Node | None = None
+        timing = self._router.timing
         for _ in range(MOST_REDIRECTS):
             node = asked or self._topology.node_for(request.key)
             failure: Failure | None = None
@@ -201,9 +201,9 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
                 try:
                     link = await pool.take(until)
                     if asked is None:
-                        replies = await link.ask(request, self._left(until))
+                        replies = await link.ask(request, timing.attempting(until))
                     else:
-                        came = await link.ask(asking(request), self._left(until))
+                        came = await link.ask(asking(request), timing.attempting(until))
                         replies = answered(came, request)
                     return pool, link, checked(replies, request), asked is not None
                 except Failure as raised:
@@ -246,10 +246,6 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
             if failure.executed:
                 pool.drop_idle()
             raise
-
-    def _left(self, until: float) -> float:
-        left = until - self._monotonic()
-        return max(SHORTEST, min(left, self._router.timing.command_timeout))
 
     async def wait_closed(self) -> None:
         """Wait until the sockets of what was idle are closed."""

@@ -34,3 +34,7 @@ class Timing:
     def connecting(self, until: float) -> float:
         """The timeout for a connection that must stand by a deadline."""
         return max(SHORTEST, min(self.connect_timeout, until - self.monotonic()))
+
+    def attempting(self, until: float) -> float:
+        """The timeout for one attempt of an operation that must end by a deadline."""
+        return max(SHORTEST, min(self.command_timeout, until - self.monotonic()))

@@ -24,7 +24,7 @@ from jinpy_cache_core.loading.events import FactoryFailed, Filled, FillRefused
 from jinpy_cache_core.loading.leases import Claiming, Filling, Standing
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_testing.clock import FakeClock
-from jinpy_cache_testing.factories import Gate, Tally, wait_for_followers
+from jinpy_cache_testing.factories import Gate, Tally, of_half, wait_for_followers
 from jinpy_cache_testing.harness import Harness, Make, not_with, once
 from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.threads import together
@@ -278,7 +278,7 @@ class LoadingSuite(Harness):
         def caller(_: int) -> str:
             with self.in_half(half, backend) as cache:
                 try:
-                    got: str = cache.get_or_set("key", _slowly(compute, half), share_errors=shared)
+                    got: str = cache.get_or_set("key", of_half(compute, half), share_errors=shared)
                 except LookupError:
                     return "failed"
                 return got
@@ -547,14 +547,3 @@ class LoadingSuite(Harness):
 async def _after(event: asyncio.Event, awaitable: Any) -> Any:
     await event.wait()
     return await awaitable
-
-
-def _slowly(compute: Callable[[], str], half: Half) -> Callable[[], Any]:
-    """A factory for a half: a coroutine must leave its loop free."""
-    if half == "sync":
-        return compute
-
-    async def acompute() -> str:
-        return await asyncio.to_thread(compute)
-
-    return acompute

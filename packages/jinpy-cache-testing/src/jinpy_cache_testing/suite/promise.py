@@ -22,7 +22,7 @@ from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.loading.events import OutageBegan, StoreFailed, Unreadable
 from jinpy_cache_core.loading.leases import Claiming, Standing
 from jinpy_cache_testing.clock import FakeClock
-from jinpy_cache_testing.factories import Gate, Tally, wait_for_followers
+from jinpy_cache_testing.factories import Failing, Gate, Tally, of_half, wait_for_followers
 from jinpy_cache_testing.harness import Harness, Make, once, only_with
 from jinpy_cache_testing.sync_view import Half
 from jinpy_cache_testing.threads import together
@@ -314,7 +314,7 @@ class PromiseSuite(Harness):
             with self.in_half(half, backend) as cache:
                 how: Any = {"grace": 1000.0, which: 0.2}
                 try:
-                    return cache.get_or_set("key", _slowly(hang, half), TTL, **how)
+                    return cache.get_or_set("key", of_half(hang, half), TTL, **how)
                 except CacheTimeoutError:
                     return "timeout"
                 finally:
@@ -353,7 +353,7 @@ class PromiseSuite(Harness):
         """For `failure_ttl` the source is left alone, and its error is raised instead."""
         present = FakeClock(0.0)
         backend._loading.timer = present
-        failing = _Failing()
+        failing = Failing()
 
         for _ in range(3):
             with pytest.raises(LookupError):
@@ -420,23 +420,3 @@ def _always(answer: object) -> Callable[..., Any]:
         return answer
 
     return always
-
-
-class _Failing:
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self) -> str:
-        self.calls += 1
-        message = "no"
-        raise LookupError(message)
-
-
-def _slowly(compute: Callable[[], str], half: Half) -> Callable[[], Any]:
-    if half == "sync":
-        return compute
-
-    async def acompute() -> str:
-        return await asyncio.to_thread(compute)
-
-    return acompute

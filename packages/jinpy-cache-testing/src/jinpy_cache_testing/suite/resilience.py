@@ -14,7 +14,7 @@ from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import Filled, StaleServed
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_testing.factories import Gate, Tally
+from jinpy_cache_testing.factories import Failing, Gate, Tally, of_half
 from jinpy_cache_testing.harness import Harness, once
 from jinpy_cache_testing.sync_view import Half
 
@@ -114,7 +114,7 @@ class ResilienceSuite(Harness):
         self, cache: CacheInterface, wait: Callable[[float], None]
     ) -> None:
         """For `grace_backoff` the stale value passes for fresh; then the factory is asked again."""
-        failing = _Failing()
+        failing = Failing()
         cache.get_or_set("key", lambda: STALE, TTL, grace=GRACE)
         wait(TTL + 1)
 
@@ -136,7 +136,7 @@ class ResilienceSuite(Harness):
     @once
     def test_grace_ends(self, cache: CacheInterface, wait: Callable[[float], None]) -> None:
         """Past its ttl and its grace a value is gone, however often it was served."""
-        failing = _Failing()
+        failing = Failing()
         cache.get_or_set("key", lambda: STALE, TTL, grace=20)
         wait(TTL + 15)
         served = cache.get_or_set("key", failing, TTL, grace=20, grace_backoff=100)
@@ -155,8 +155,8 @@ class ResilienceSuite(Harness):
         wait(TTL + 1)
 
         with pytest.raises(LookupError):
-            cache.get_or_set("key", _Failing(), TTL, grace=0)
-        assert STALE == cache.get_or_set("key", _Failing(), TTL, grace=GRACE)
+            cache.get_or_set("key", Failing(), TTL, grace=0)
+        assert STALE == cache.get_or_set("key", Failing(), TTL, grace=GRACE)
 
     @once
     def test_the_factory_sees_the_stale_value_and_may_keep_it(
@@ -213,7 +213,7 @@ class ResilienceSuite(Harness):
         how: Any = {"ttl": TTL, "refresh_ahead": 0.5}
         backend.get_or_set("key", lambda: "value", **how)
         wait(TTL / 2 + 1)
-        served = backend.get_or_set("key", _Failing(), **how)
+        served = backend.get_or_set("key", Failing(), **how)
         backend._loading.background.idle(self.patience)
 
         assert ["value", "value"] == [served, backend.get("key")]
@@ -285,7 +285,7 @@ class ResilienceSuite(Harness):
 
         with self.in_half(half, backend) as cache:
             with pytest.raises(CacheTimeoutError):
-                cache.get_or_set("key", _of_half(slow, half), hard_timeout=0)
+                cache.get_or_set("key", of_half(slow, half), hard_timeout=0)
             closing.enter()
             threading.Timer(0.01, leave.enter).start()
             cache.close()
@@ -301,37 +301,17 @@ class ResilienceSuite(Harness):
         assert self.seconds(90) == cache.ttl("key")
 
 
-class _Failing:
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def __call__(self) -> str:
-        self.calls += 1
-        message = "no"
-        raise LookupError(message)
-
-
 def _factory(kind: str, leave: Gate, half: Half) -> Callable[[], Any]:
     if kind == "works":
         return lambda: NEW
     if kind == "fails":
-        return _Failing()
+        return Failing()
 
     def hang() -> str:
         leave.wait()
         return NEW
 
-    return _of_half(hang, half)
-
-
-def _of_half(compute: Callable[[], str], half: Half) -> Callable[[], Any]:
-    if half == "sync":
-        return compute
-
-    async def acompute() -> str:
-        return await asyncio.to_thread(compute)
-
-    return acompute
+    return of_half(hang, half)
 
 
 def _answer(call: Callable[[], object]) -> object:
