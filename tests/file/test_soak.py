@@ -6,9 +6,9 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.file.telltale import assert_whole, value_of
 
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
@@ -29,19 +29,6 @@ def config_of(directory: Path) -> FileCacheConfig:
         inline_max_bytes=2000,
         lock_timeout=30,
     )
-
-
-def value_of(key: str, chance: random.Random) -> dict[str, Any]:
-    """A value that tells its key and whether it is whole."""
-    body = bytes([chance.randrange(256)]) * chance.choice([0, 10, 500, 1900, 2500, 40_000])
-    return {"k": key, "size": len(body), "sum": sum(body), "body": body}
-
-
-def assert_whole(key: str, value: Any) -> None:
-    """I1 and I2: what is read was stored under exactly this key, and is not torn."""
-    if value is not None:
-        body = value["body"]
-        assert (value["k"], value["size"], value["sum"]) == (key, len(body), sum(body))
 
 
 def act(cache: FileCacheBackend, chance: random.Random, counted: list[int]) -> None:

@@ -9,7 +9,8 @@ from typing import Self
 import pytest
 import trustme
 from redis.crc import key_slot
-from tests.redis.servers import Cluster, SentinelGroup, Server, free_port, str_of, until
+from tests.redis.certified import encrypted_server, secure_url
+from tests.redis.servers import Cluster, SentinelGroup, str_of, until
 
 from jinpy_cache_core import CacheException
 
@@ -189,21 +190,9 @@ def test_sentinels_through_failovers(tmp_path, make):
 def test_tls_with_connections_that_are_cut(tmp_path, make):
     """Encrypted, while the server closes every connection again and again."""
     authority = trustme.CA()
-    made = authority.issue_cert("127.0.0.1")
-    made.private_key_pem.write_to_path(tmp_path / "key")
-    made.cert_chain_pems[0].write_to_path(tmp_path / "cert")
-    authority.cert_pem.write_to_path(tmp_path / "ca")
-    server = Server(
-        tmp_path / "server",
-        tls_port=str(free_port()),
-        tls_cert_file=str(tmp_path / "cert"),
-        tls_key_file=str(tmp_path / "key"),
-        tls_ca_cert_file=str(tmp_path / "ca"),
-        tls_auth_clients="no",
-    ).start()
+    server = encrypted_server(tmp_path, authority, authority.issue_cert("127.0.0.1")).start()
     try:
-        url = f"rediss://127.0.0.1:{server.options['tls-port']}/0"
-        cache = make(url, ssl_ca_certs=tmp_path / "ca", **BUDGET)
+        cache = make(secure_url(server), ssl_ca_certs=tmp_path / "ca", **BUDGET)
         cache.set_many({f"steady{n}": n for n in range(STEADY_KEYS)})
         with Load(cache) as load:
             ended = short = 0

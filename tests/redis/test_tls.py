@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 import trustme
-from tests.redis.servers import NotStarted, Server, free_port
+from tests.redis.certified import encrypted_server, secure_url
+from tests.redis.servers import NotStarted, Server
 
 from jinpy_cache_core import CacheConnectionError
 
@@ -23,17 +24,7 @@ def serve(tmp_path, authority):
 
     def start(*names: str, not_after: datetime | None = None) -> Server:
         certificate = authority.issue_cert(*names, not_after=not_after)
-        certificate.private_key_pem.write_to_path(tmp_path / "key")
-        certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert")
-        authority.cert_pem.write_to_path(tmp_path / "ca")
-        server = Server(
-            tmp_path / "server",
-            tls_port=str(free_port()),
-            tls_cert_file=str(tmp_path / "cert"),
-            tls_key_file=str(tmp_path / "key"),
-            tls_ca_cert_file=str(tmp_path / "ca"),
-            tls_auth_clients="no",
-        )
+        server = encrypted_server(tmp_path, authority, certificate)
         started.append(server)
         try:
             return server.start()
@@ -44,11 +35,6 @@ def serve(tmp_path, authority):
     yield start
     for server in started:
         server.kill()
-
-
-def secure_url(server: Server, host: str = "127.0.0.1") -> str:
-    """Where to reach it, encrypted."""
-    return f"rediss://{host}:{server.options['tls-port']}/0"
 
 
 def test_a_certificate_of_a_known_authority(half, serve, tmp_path):
