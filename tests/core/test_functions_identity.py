@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jinpy_cache_core import cached
+from jinpy_cache_core import CacheManager, CacheManagerConfig, cached
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException, CacheKeyTypeError
 
 
@@ -246,7 +246,7 @@ def test_two_scripts_have_keys_of_their_own(tmp_path):
 @pytest.mark.parametrize("name", ["type", "len", "str", "int", "key", "self", "cls", "wrapper"])
 def test_a_parameter_may_have_any_name(name):
     """Names of builtins and of our own mean the caller's arguments."""
-    pytest.importorskip("jinpy_cache_memory")
+    CacheManager(CacheManagerConfig(backends=["shelf://a"]))
     space = {}
     exec(f"def f({name}, other=3): return {name}, other", space)
     space["f"].__module__ = __name__
