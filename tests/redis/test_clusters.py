@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis.crc import key_slot
@@ -11,6 +12,7 @@ from tests.redis.servers import BRITTLE, Cluster, SentinelGroup, role_of, str_of
 
 from jinpy_cache_core import CacheException
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
+from jinpy_cache_testing.sync_view import new_runner
 
 
 @pytest.fixture
@@ -58,6 +60,62 @@ def test_one_round_trip_to_each_node(make, cluster):
         pool.exchange = lambda *a, e=exchange, **k: (trips.append(1), e(*a, **k))[1]
     cache.get_many(keys)
     assert 3 == len(trips)
+
+
+def maps_read(cluster: Cluster) -> int:
+    """How many times any node was asked for the map of slots."""
+    asked = 0
+    for server in cluster.servers:
+        stats = server.ask("INFO", "commandstats")
+        asked += sum(
+            one["calls"]
+            for name, one in stats.items()
+            if name.startswith("cmdstat_cluster") and not name.endswith(("info", "nodes"))
+        )
+    return asked
+
+
+def test_a_burst_of_first_uses_reads_the_map_once(cluster, make):
+    """However many tasks or threads find that nothing is known yet: one asks for all of them."""
+    before = maps_read(cluster)
+    tasks = make(cluster.url)
+    with new_runner() as runner:
+
+        async def burst():
+            return await asyncio.gather(*(tasks.aget(f"k{n}") for n in range(500)))
+
+        assert [None] * 500 == runner.run(burst())
+        runner.run(tasks.aclose())
+    assert 1 == maps_read(cluster) - before
+
+    before = maps_read(cluster)
+    threads, gate = make(cluster.url), threading.Barrier(50)
+    with ThreadPoolExecutor(50) as pool:
+        found = [pool.submit(lambda n=n: (gate.wait(), threads.get(f"k{n}"))[1]) for n in range(50)]
+        assert [None] * 50 == [one.result() for one in found]
+    assert 5 > maps_read(cluster) - before, "a late thread may just not see that it is known by now"
+
+
+def test_who_waits_for_the_map_of_another_can_go(own_cluster, make):
+    """A task that is cancelled leaves the others, and the last one leaves nothing behind."""
+    cache = make(own_cluster.url, **QUICK)
+    for server in own_cluster.servers:
+        server.pause()
+
+    async def main():
+        first, second, third = [asyncio.create_task(cache.aget("k")) for _ in range(3)]
+        await asyncio.sleep(0)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert not second.done()
+        for server in own_cluster.servers:
+            server.resume()
+        assert [None, None] == await asyncio.gather(second, third)
+
+    with new_runner() as runner:
+        runner.run(main())
+        runner.run(cache.aclose())
 
 
 def test_a_slot_on_its_way_and_then_moved(half, cluster):

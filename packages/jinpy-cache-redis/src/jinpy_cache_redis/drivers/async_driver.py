@@ -29,7 +29,7 @@ from jinpy_cache_redis.routing.router import (
     undecided,
     unserved,
 )
-from jinpy_cache_redis.routing.topology import Effect, Exchange
+from jinpy_cache_redis.routing.topology import Discover, Effect, Exchange, untold
 
 T = TypeVar("T")
 
@@ -66,6 +66,8 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         self._width = width
         self._sleep = sleep
         self._lanes: dict[Node, Lane] = {}
+        self._finding: asyncio.Task[Any] | None = None
+        self._seekers = 0
 
     def _lane(self, node: Node, pool: AsyncPool) -> Lane:
         lane = self._lanes[node] = Lane(node, pool, self._width, self._monotonic)
@@ -174,8 +176,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
                 asked = asking(finish) if ask else finish
                 answer = await link.ask(asked, self._router.timing.attempting(until))
             except Failure as failure:
-                failure.reason = explained(failure, finish, 1)
-                raise failure.told() from failure
+                raise failure.told(explained(failure, finish, 1)) from failure
             clean = True
         finally:
             await pool.put_back(link, clean=clean)
@@ -236,16 +237,43 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
             return stop.value
 
     async def _apply(self, effect: Effect) -> Any:
+        if isinstance(effect, Discover):
+            return await self._discover(effect.until)
         if not isinstance(effect, Exchange):
             return await self._sleep(effect.seconds)
         node = effect.node
         pool = self._pool(node, guide=effect.guide)
         try:
-            return await pool.exchange(effect.request, effect.until)
+            if effect.guide:
+                return await pool.exchange(effect.request, effect.until)
+            lane = self._lanes.get(node) or self._lane(node, pool)
+            return await lane.exchange(effect.request, effect.until)
         except Failure as failure:
             if failure.executed:
                 pool.drop_idle()
             raise
+
+    async def _discover(self, until: float) -> None:
+        """Find out about servers; one asks for everyone who wants to know meanwhile.
+
+        It goes on as long as anybody waits for it, and has the whole budget of an operation.
+        """
+        finding = self._finding
+        if finding is None or finding.done():
+            asking_for_all = self._follow(self._topology.discover(self._monotonic() + self._budget))
+            finding = self._finding = asyncio.get_running_loop().create_task(asking_for_all)
+        self._seekers += 1
+        try:
+            await asyncio.wait([finding], timeout=max(0.0, until - self._monotonic()))
+        finally:
+            self._seekers -= 1
+            if not self._seekers:
+                finding.cancel()
+        if not finding.done() or finding.cancelled():
+            raise untold()
+        failure = finding.exception()
+        if failure is not None:
+            raise failure.with_traceback(None)
 
     async def wait_closed(self) -> None:
         """Wait until the sockets of what was idle are closed."""

@@ -1,5 +1,6 @@
 """The synchronous driver: runs plans over pools of blocking links, from any thread."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
@@ -28,7 +29,7 @@ from jinpy_cache_redis.routing.router import (
     undecided,
     unserved,
 )
-from jinpy_cache_redis.routing.topology import Effect, Exchange
+from jinpy_cache_redis.routing.topology import Discover, Effect, Exchange, untold
 
 T = TypeVar("T")
 
@@ -75,6 +76,7 @@ class Driver(PoolRegistry[Pool]):
     ) -> None:
         super().__init__(router, make_pool, pulse)
         self._sleep = sleep
+        self._finding: dict[str, _Finding] = {}
 
     def run(self, plan: Plan[T], within: float = FOREVER) -> T:
         """Run a plan to its end and return its result.
@@ -175,8 +177,7 @@ class Driver(PoolRegistry[Pool]):
                 asked = asking(finish) if ask else finish
                 answer = link.ask(asked, until, hurried=True)
             except Failure as failure:
-                failure.reason = explained(failure, finish, 1)
-                raise failure.told() from failure
+                raise failure.told(explained(failure, finish, 1)) from failure
             clean = True
         finally:
             if clean:
@@ -238,6 +239,8 @@ class Driver(PoolRegistry[Pool]):
             return stop.value
 
     def _apply(self, effect: Effect) -> Any:
+        if isinstance(effect, Discover):
+            return self._discover(effect.until)
         if not isinstance(effect, Exchange):
             return self._sleep(effect.seconds)
         node = effect.node
@@ -248,3 +251,39 @@ class Driver(PoolRegistry[Pool]):
             if failure.executed:
                 pool.drop_idle()
             raise
+
+    def _discover(self, until: float) -> None:
+        """Find out about servers; one thread asks for all that want to know meanwhile."""
+        mine = _Finding()
+        try:
+            finding = self._finding.setdefault(_ALL, mine)  # inside, should an interrupt come now
+            if finding is mine:
+                self._follow(self._topology.discover(until))
+                return
+        except Failure as failure:
+            mine.failure = failure
+            raise
+        finally:
+            if self._finding.get(_ALL) is mine:
+                del self._finding[_ALL]
+            mine.set()
+        if not finding.wait(max(0.0, until - self._monotonic())):
+            raise untold()
+        if finding.failure is not None:
+            raise finding.failure.with_traceback(None)
+
+
+class _Finding(threading.Event):
+    """Set once a thread has found out about servers, or failed to.
+
+    Attributes:
+        failure: Why it failed, if it did.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failure: Failure | None = None
+
+
+_ALL = "all"
+"""The one thing that there is to be found out: a dictionary takes the first who comes in a step."""

@@ -42,9 +42,13 @@ class Failure(Exception):  # noqa: N818 - it is what happened, not yet an error
         self.reason = reason
         self.node = node
 
-    def told(self) -> CacheException:
-        """The error for the caller."""
-        return CacheConnectionError(self.reason, errno=errno_of(self))
+    def told(self, reason: str = "") -> CacheException:
+        """The error for the caller; one failure may be that of many callers, and is not changed.
+
+        Args:
+            reason: What to say instead of the failure's own reason.
+        """
+        return CacheConnectionError(reason or self.reason, errno=errno_of(self))
 
 
 class Unreachable(Failure):
@@ -54,9 +58,9 @@ class Unreachable(Failure):
 class SlowConnect(Unreachable):
     """No connection was made in time; nothing was sent."""
 
-    def told(self) -> CacheException:
-        """The error for the caller."""
-        return CacheTimeoutError(self.reason, errno=errno_of(self))
+    def told(self, reason: str = "") -> CacheException:
+        """See `Failure`."""
+        return CacheTimeoutError(reason or self.reason, errno=errno_of(self))
 
 
 class Refused(Unreachable):
@@ -96,9 +100,9 @@ class Silent(Failure):
 
     executed = True
 
-    def told(self) -> CacheException:
-        """The error for the caller."""
-        return CacheTimeoutError(self.reason, errno=errno_of(self))
+    def told(self, reason: str = "") -> CacheException:
+        """See `Failure`."""
+        return CacheTimeoutError(reason or self.reason, errno=errno_of(self))
 
 
 class Exhausted(Failure):
@@ -106,9 +110,9 @@ class Exhausted(Failure):
 
     final = True
 
-    def told(self) -> CacheException:
-        """The error for the caller."""
-        return PoolBusyError(self.reason)
+    def told(self, reason: str = "") -> CacheException:
+        """See `Failure`."""
+        return PoolBusyError(reason or self.reason)
 
 
 class ServerError(Failure):
@@ -141,10 +145,10 @@ class ServerError(Failure):
         """Whether connections to this server should be made anew."""
         return self.code == "READONLY" or self.reason.startswith(HANGS_UP)
 
-    def told(self) -> CacheException:
-        """The error for the caller."""
+    def told(self, reason: str = "") -> CacheException:
+        """See `Failure`."""
         server = "The Redis server" if self.node is None else f"The Redis server {self.node}"
-        message = with_way_out(f"{server} answered: ", self.reason)
+        message = with_way_out(f"{server} answered: ", reason or self.reason)
         if self.code == "WRONGTYPE":
             message = (
                 "The key holds something that is no value of this cache, such as a list or a hash; "

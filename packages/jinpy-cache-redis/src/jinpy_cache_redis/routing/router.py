@@ -11,7 +11,7 @@ from jinpy_cache_redis.protocol.requests import MULTI, Finish, Request, Step, pa
 from jinpy_cache_redis.protocol.timing import Timing
 from jinpy_cache_redis.routing.cluster import ASKING
 from jinpy_cache_redis.routing.retries import RetryPolicy, explained
-from jinpy_cache_redis.routing.topology import Effect, Exchange, Pause, Topology
+from jinpy_cache_redis.routing.topology import Discover, Effect, Exchange, Pause, Topology
 
 MOST_REDIRECTS = 8
 """How many times one request follows a cluster's directions before that counts as a failure."""
@@ -55,13 +55,12 @@ class Router:
                     asked = None
                     delay = self.policy.delay(failure, request, failures)
                     if delay is None or self.timing.monotonic() + delay >= until:
-                        failure.reason = explained(failure, request, failures)
-                        raise failure.told() from failure
+                        raise failure.told(explained(failure, request, failures)) from failure
                     yield Pause(delay)
             try:
                 node = asked or request.node or self.topology.node_for(request.key)
                 if node is None:
-                    yield from self.topology.discover(until)
+                    yield Discover(until)
                     node = self.topology.node_for(request.key)
                 if node is None:
                     raise unserved()
@@ -84,15 +83,17 @@ class Router:
             nodes = None if fresh else self.topology.primaries()
             if nodes is not None:
                 return nodes
-            fresh = False
             try:
-                yield from self.topology.discover(until)
+                if fresh:
+                    fresh = False
+                    yield from self.topology.discover(until)
+                else:
+                    yield Discover(until)
             except Failure as failure:
                 failures += 1
                 delay = self.policy.delay(failure, _ANY, failures)
                 if delay is None or self.timing.monotonic() + delay >= until:
-                    failure.reason = explained(failure, _ANY, failures)
-                    raise failure.told() from failure
+                    raise failure.told(explained(failure, _ANY, failures)) from failure
                 yield Pause(delay)
 
 

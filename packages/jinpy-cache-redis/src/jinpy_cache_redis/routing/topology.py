@@ -1,8 +1,9 @@
 """Which server to ask: one fixed server, the primary that sentinels name, or the owner of a slot.
 
 A topology is shared by every thread and loop of a backend. Its knowledge is replaced as a whole,
-never changed, so no lock is needed; finding it out twice at once does no harm. Finding out is a
-generator of exchanges, like an operation's plan, so it too is written once for both drivers.
+never changed, so no lock is needed; finding it out twice at once does no harm, but where many want
+to know at once one asks for all (see the drivers). Finding out is a generator of exchanges, like an
+operation's plan, so it too is written once for both drivers.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import attrs
 
-from jinpy_cache_redis.protocol.failures import Failure, Refused, ServerError
+from jinpy_cache_redis.protocol.failures import Failure, Refused, ServerError, SlowConnect
 from jinpy_cache_redis.protocol.handshake import Greeting
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Request
@@ -42,7 +43,17 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Effect: TypeAlias = Exchange | Pause
+class Discover(NamedTuple):
+    """Asks the driver to find out about servers, together with whoever else wants to know.
+
+    Attributes:
+        until: When to give up, on the monotonic clock.
+    """
+
+    until: float
+
+
+Effect: TypeAlias = Exchange | Pause | Discover
 
 Discovery: TypeAlias = Generator[Effect, Any, None]
 """Finding out about servers; raises a `Failure` when no one tells."""
@@ -132,6 +143,11 @@ def in_two_sweeps(
         yield node, min(until, monotonic() + FIRST_PATIENCE)
     for node in nodes:
         yield node, until
+
+
+def untold() -> SlowConnect:
+    """The failure of who waited for somebody else to find out about servers."""
+    return SlowConnect("No server told in time who holds the data.")
 
 
 def decoded(reply: Any) -> str:
