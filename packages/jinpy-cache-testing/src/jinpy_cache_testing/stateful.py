@@ -91,14 +91,12 @@ class Stage:
         halves: The two halves of one backend.
         wait: Lets seconds pass for it.
         values: What may be stored.
-        default_ttl: The backend's.
         seconds: What compares equal to so many seconds left.
     """
 
     halves: Sequence[CacheInterface]
     wait: Callable[[float], None]
     values: Sequence[Any]
-    default_ttl: float | None
     seconds: Callable[[float], object]
 
 
@@ -108,20 +106,27 @@ class CacheMachine(RuleBasedStateMachine):
     Args:
         open_stage: Builds a backend for an example, with a `default_ttl`, and tells the stack how
             to end it.
+        unit: What the machine takes for a second. Where the store has a clock of its own, it is so
+            long that the time which a busy machine takes for an example does not count.
     """
 
-    def __init__(self, open_stage: Callable[[ExitStack, float | None], Stage]) -> None:
+    def __init__(
+        self, open_stage: Callable[[ExitStack, float | None], Stage], unit: float = 1.0
+    ) -> None:
         super().__init__()
         self._open_stage = open_stage
+        self._unit = unit
         self._stack = ExitStack()
 
-    @initialize(default_ttl=st.sampled_from([None, 32.0]))
-    def open(self, default_ttl: float | None) -> None:
-        """Begin with an entry of each lifetime."""
-        self.stage = self._open_stage(self._stack, default_ttl)
-        self.model = Model(default_ttl)
+    @initialize(default_ttl=st.sampled_from([None, 32.0]), first=st.integers(0, 9))
+    def open(self, default_ttl: float | None, first: int) -> None:
+        """Begin with an entry of each lifetime, and any of the values among them."""
+        seconds = self._seconds(default_ttl)
+        self.stage = self._open_stage(self._stack, seconds)
+        self.model = Model(seconds)
         self.cache = self.stage.halves[0]
-        for number, (key, ttl) in enumerate(zip(KEYS, LIFETIMES, strict=True)):
+        for number, (key, lifetime) in enumerate(zip(KEYS, LIFETIMES, strict=True), first):
+            ttl = self._seconds(lifetime)
             self.cache.set(key, self._some(number), ttl)
             self.model.store(key, self._some(number), ttl)
 
@@ -144,8 +149,12 @@ class CacheMachine(RuleBasedStateMachine):
         """Go on with the synchronous or the asynchronous operations of the same backend."""
         self.cache = self.stage.halves[number]
 
-    def _wait(self, seconds: float) -> None:
-        if seconds:
+    def _seconds(self, lifetime: float | None) -> float | None:
+        return None if lifetime is None else lifetime * self._unit
+
+    def _wait(self, pause: float) -> None:
+        if pause:
+            seconds = pause * self._unit
             self.stage.wait(seconds)
             self.model.now += seconds
 
@@ -173,38 +182,46 @@ class CacheMachine(RuleBasedStateMachine):
         """List the same keys."""
         assert self.model.found(prefix) == sorted(self.cache.scan(prefix))
 
-    @rule(key=keys, number=st.integers(0, 9), ttl=lifetimes, pause=pauses)
-    def set(self, key: str, number: int, ttl: float | None, pause: float) -> None:
+    @rule(key=keys, number=st.integers(0, 9), lifetime=lifetimes, pause=pauses)
+    def set(self, key: str, number: int, lifetime: float | None, pause: float) -> None:
         """Store the same."""
         self._wait(pause)
+        ttl = self._seconds(lifetime)
         self.cache.set(key, self._some(number), ttl)
         self.model.store(key, self._some(number), ttl)
         self._agree_on(key)
 
-    @rule(wanted=some_keys, number=st.integers(0, 9), ttl=lifetimes, pause=pauses)
-    def set_many(self, wanted: list[str], number: int, ttl: float | None, pause: float) -> None:
+    @rule(wanted=some_keys, number=st.integers(0, 9), lifetime=lifetimes, pause=pauses)
+    def set_many(
+        self, wanted: list[str], number: int, lifetime: float | None, pause: float
+    ) -> None:
         """Store the same under several keys."""
         self._wait(pause)
+        ttl = self._seconds(lifetime)
         items = {key: self._some(number + n) for n, key in enumerate(wanted)}
         self.cache.set_many(items, ttl)
         for key, value in items.items():
             self.model.store(key, value, ttl)
             self._agree_on(key)
 
-    @rule(key=keys, number=st.integers(0, 9), ttl=lifetimes, pause=pauses)
-    def add(self, key: str, number: int, ttl: float | None, pause: float) -> None:
+    @rule(key=keys, number=st.integers(0, 9), lifetime=lifetimes, pause=pauses)
+    def add(self, key: str, number: int, lifetime: float | None, pause: float) -> None:
         """Both add, or neither."""
         self._wait(pause)
+        ttl = self._seconds(lifetime)
         absent = not self.model.live(key)
         assert absent is self.cache.add(key, self._some(number), ttl)
         if absent:
             self.model.store(key, self._some(number), ttl)
         self._agree_on(key)
 
-    @rule(key=keys, amount=amounts, ttl=lifetimes, down=st.booleans(), pause=pauses)
-    def count(self, key: str, amount: int, ttl: float | None, down: bool, pause: float) -> None:
+    @rule(key=keys, amount=amounts, lifetime=lifetimes, down=st.booleans(), pause=pauses)
+    def count(
+        self, key: str, amount: int, lifetime: float | None, down: bool, pause: float
+    ) -> None:
         """Count alike, or refuse alike."""
         self._wait(pause)
+        ttl = self._seconds(lifetime)
         count = self.cache.decr if down else self.cache.incr
         total = counted(self.model.value(key, 0), -amount if down else amount)
         if total is None:
@@ -217,10 +234,11 @@ class CacheMachine(RuleBasedStateMachine):
                 self.model.store(key, total, ttl)
         self._agree_on(key)
 
-    @rule(key=keys, ttl=lifetimes, pause=pauses)
-    def touch(self, key: str, ttl: float | None, pause: float) -> None:
+    @rule(key=keys, lifetime=lifetimes, pause=pauses)
+    def touch(self, key: str, lifetime: float | None, pause: float) -> None:
         """Prolong, shorten or end alike."""
         self._wait(pause)
+        ttl = self._seconds(lifetime)
         live = self.model.live(key)
         assert live is self.cache.touch(key, ttl)
         if live:

@@ -41,13 +41,13 @@ class StatefulSuite(Harness):
                 ],
                 wait=lambda seconds: self.advance(backend, clock, seconds),
                 values=_values(serializer),
-                default_ttl=default_ttl,
                 seconds=self.seconds,
             )
 
+        unit = 1.0 if self.exact_clock else 60.0
         active: Any = hypothesis_settings()
         run_state_machine_as_test(
-            cast("type[CacheMachine]", lambda: CacheMachine(open_stage)),
+            cast("type[CacheMachine]", lambda: CacheMachine(open_stage, unit)),
             settings=hypothesis_settings(
                 active,
                 max_examples=self.examples or max(1, active.max_examples // 2),
