@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import contextlib
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import threading
 import time
 
 import pytest
+import redis
+from tests.redis.conftest import LATE
 from tests.redis.proxy import Proxy
 
 from jinpy_cache_core.functions.cached import cached
@@ -326,6 +329,22 @@ def test_clocks_of_hosts_that_are_apart_change_nothing(make, server, skew):
     true = make(server.url)
     with RedisCacheBackend(true.config, clock=lambda: time.time() + skew) as apart:
         _compare(apart, true)
+
+
+@pytest.mark.parametrize("skew", [-60, 0, 60])
+def test_hosts_that_are_apart_renew_each_others_values_early(half, make, server, skew):
+    """What the one has computed is taken for the same value in each look of the other."""
+    reader = half(server.url)
+    with RedisCacheBackend(make(server.url).config, clock=lambda: time.time() + skew) as writer:
+        writer.get_or_set("key", lambda: "old", ttl=600, refresh_ahead=0.5)
+        admin = redis.Redis(port=server.port)
+        with contextlib.closing(admin):
+            for stored in admin.scan_iter():
+                admin.pexpire(stored, 200_000)
+        patience = time.monotonic() + LATE
+        while "new" != reader.get_or_set("key", lambda: "new", ttl=600, refresh_ahead=0.5):
+            assert time.monotonic() < patience
+            time.sleep(0.01)
 
 
 def _compare(apart, true):

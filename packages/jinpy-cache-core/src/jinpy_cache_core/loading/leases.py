@@ -19,6 +19,9 @@ from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState, Lease
 
 T = TypeVar("T")
 
+SAME_START = 1.0
+"""Seconds that two accounts of one beginning may be apart."""
+
 NextState: TypeAlias = EntryState | Literal[Unchanged.UNCHANGED]
 """What shall be in the place from now on, or `UNCHANGED`."""
 
@@ -63,7 +66,7 @@ class Claiming:
         takeover_age: Seconds after which somebody else's lead is taken over, and so many ahead of
             our clock from which it is not believed; 0 to take over whatever is there.
         reason: Why the value is wanted.
-        renewing: The start time of the value that should be renewed; another one is good enough.
+        renewing: The value that should be renewed; another one is good enough.
         unreadable: The stored form of a value that the caller could not read; any other is good.
 
     A lease with our own token is ours: an earlier try got it, and its answer was lost.
@@ -72,7 +75,7 @@ class Claiming:
     token: bytes
     takeover_age: float
     reason: Reason = Reason.MISS
-    renewing: float | None = None
+    renewing: CachedValue | None = None
     unreadable: Any = None
 
     @property
@@ -104,7 +107,7 @@ class Claiming:
             return False
         if self.unreadable is not None and _is_same(fresh.payload, self.unreadable):
             return False
-        return self.reason is Reason.MISS or fresh.start != self.renewing
+        return self.renewing is None or not _is_of_one_computation(fresh, self.renewing)
 
 
 @attrs.frozen
@@ -165,6 +168,18 @@ def _stored(change: NextState, result: T) -> tuple[Change, T]:
 def _is_same(form: object, other: object) -> bool:
     """Whether two stored forms are the same: bytes by value, objects by identity."""
     return form is other or (type(form) is bytes and form == other)
+
+
+def _is_of_one_computation(value: CachedValue, other: CachedValue) -> bool:
+    """Whether two reads found the same value.
+
+    A store that keeps the time tells of when its computation began by its own clock, a little
+    differently each time, but what it cost is what the one who computed it measured.
+    """
+    if value.start is None or other.start is None:
+        return value.start is other.start
+    same = value.cost == other.cost and _is_same(value.payload, other.payload)
+    return same and abs(value.start - other.start) < SAME_START
 
 
 def _stands(state: EntryState, token: bytes) -> bool:

@@ -130,7 +130,7 @@ class Lookup:
         reason: Reason,
         waiting: Waiting,
         *,
-        renewing: float | None = None,
+        renewing: CachedValue | None = None,
         unreadable: Any = None,
     ) -> Plan[tuple[Flight, Claim]]:
         """Claim the place of the key, together with others; the flight is of who leads."""
@@ -230,7 +230,7 @@ class Lookup:
             call = self.loading.call(request.policy)
             waiting = self.loading.waiting(request.policy)
             flight, claim = yield from self.claim(
-                request, call, Reason.REFRESH, waiting, renewing=cached.start
+                request, call, Reason.REFRESH, waiting, renewing=cached
             )
             if call.degraded:  # nobody needs the value now, and it could not be stored
                 self.loading.flights.end(flight)
