@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import signal
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -215,30 +216,40 @@ def _commands(server):
     return sum(stats.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ours)
 
 
-@pytest.mark.parametrize("moment", range(10, 200, 15))
-def test_a_cancel_at_any_moment_costs_nobody_else_anything(proxy, make, moment):
-    """The next caller of another backend waits for a round trip or two, never for the lease."""
+def test_a_cancel_at_any_moment_costs_nobody_else_anything(proxy, make):
+    """The next caller of another backend waits for a round trip or two, never for the lease.
+
+    What it takes is compared with a miss that nobody is in the way of, right after it.
+    """
     backend, other = make(proxy.url), make(proxy.url)
     backend.get("warm")
     proxy.delay = ROUND_TRIP
+    longer = []
 
     async def slow():
         await asyncio.Event().wait()
 
+    async def took(key):
+        began = time.monotonic()
+        assert 1 == await other.aget_or_set(key, lambda: 1, 5)
+        return time.monotonic() - began
+
     async def main():
         await backend.aget("warm")
         await other.aget("warm")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(moment / 1_000):
-                await backend.aget_or_set("key", slow, 5)
-        began = time.monotonic()
-        assert 1 == await other.aget_or_set("key", lambda: 1, 5)
-        return time.monotonic() - began
+        for moment in range(10, 200, 15):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(moment / 1_000):
+                    await backend.aget_or_set(f"key{moment}", slow, 5)
+            behind_a_cancelled_one = await took(f"key{moment}")
+            longer.append(behind_a_cancelled_one - await took(f"free{moment}"))
 
     with new_runner() as runner:
-        took = runner.run(main())
+        runner.run(main())
         proxy.delay = 0.0
-    assert took < 0.1 + ROUND_TRIP + 4 * ROUND_TRIP, "four are those of any call that misses"
+    *_, third_quarter = statistics.quantiles(longer)
+    assert third_quarter < 0.1 + ROUND_TRIP
+    assert max(longer) < 2, "a lease would be waited for much longer"
 
 
 @pytest.mark.parametrize("keys", [1, 10_000])
