@@ -22,6 +22,7 @@ class Proxy:
         swallow: Pass nothing of the server's output on.
         garbage: What to pass on instead of the server's output.
         accepted: How many connections have been made so far.
+        trips: How many times somebody has asked after a reply, or for the first time.
     """
 
     def __init__(self, port: int) -> None:
@@ -33,6 +34,8 @@ class Proxy:
         self.swallow = False
         self.garbage: bytes | None = None
         self.accepted = 0
+        self.trips = 0
+        self._answered: set[socket.socket] = set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -68,12 +71,16 @@ class Proxy:
             with self._lock:
                 self.accepted += 1
                 self._pairs.append((inner, outer))
+                self._answered.add(inner)
             self._spawn(self._upstream, inner, outer)
             self._spawn(self._downstream, inner, outer)
 
     def _upstream(self, inner: socket.socket, outer: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := inner.recv(65_536):
+                with self._lock:
+                    self.trips += inner in self._answered
+                    self._answered.discard(inner)
                 outer.sendall(data)
         self._end(outer)
 
@@ -90,6 +97,8 @@ class Proxy:
         self._end(outer)
 
     def _pass_on(self, data: bytes, inner: socket.socket) -> bool:
+        with self._lock:
+            self._answered.add(inner)
         step = self.slice_bytes or len(data)
         for start in range(0, len(data), step):
             piece = data[start : start + step]
