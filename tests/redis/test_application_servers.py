@@ -124,7 +124,7 @@ def test_workers_compute_once_and_count_exactly(name, settings, server) -> None:
         assert count == 32 if "recycled" not in name else count >= 32
         began = time.monotonic()
         backend.get_or_set("value:after", lambda: "computed")
-        assert time.monotonic() - began < 1.0  # nobody waits for a worker that is gone
+        assert time.monotonic() - began < 3.0, "a lease of a worker that is gone lasts for ten"
     if settings["CACHE"].startswith("redis"):
         with server.admin() as client:
             until = time.monotonic() + 10

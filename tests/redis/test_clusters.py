@@ -368,7 +368,7 @@ def test_a_node_that_hangs_while_the_map_is_asked_for(own_cluster, half):
         took = time.monotonic() - began
     finally:
         frozen.resume()
-    assert took < 2.0
+    assert took < 5.0, "who waits for the one that hangs waits for ten"
 
 
 def test_health_follows_a_failover(own_cluster, half):

@@ -155,7 +155,7 @@ def test_one_budget_bounds_a_call_whatever_its_steps_and_keys(half, proxy, make,
     took = time.monotonic() - began
 
     assert (dict.fromkeys(names, 1), 1) == (found, one)
-    assert took < 1.2
+    assert took < 2.5, "one step after the other would take a second for each key"
 
 
 def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
@@ -176,30 +176,36 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
     """Ten thousand tasks: one computation, no error, a handful of commands.
 
-    Callers share the next claim that is not sent yet, so there is one for each round trip in which
-    tasks still begin: 16 to 20 commands on a quiet machine, more where beginning takes longer.
+    Callers share the next claim that is not sent yet. One more is needed for each round trip in
+    which tasks still begin to ask, so a busy machine may need some more now and then.
     """
     proxy = slow_link
     # Ten thousand tasks keep a busy machine's loop from looking at its sockets for a while.
     patient = dict.fromkeys(("connect_timeout", "command_timeout", "pool_timeout"), 20.0)
     backend = make(proxy.url, **patient, operation_timeout=30.0)
-    commands = _commands(server)
-    computed = []
     proxy.delay = 0.01
+    commands = []
 
-    async def compute():
-        computed.append(1)
-        await asyncio.sleep(0)
-        return "value"
+    async def burst(key):
+        computed = []
 
-    async def main():
-        return await asyncio.gather(*(backend.aget_or_set("key", compute) for _ in range(10_000)))
+        async def compute():
+            computed.append(1)
+            await asyncio.sleep(0)
+            return "value"
+
+        before = _commands(server)
+        calls = (backend.aget_or_set(key, compute) for _ in range(10_000))
+        assert ["value"] * 10_000 == await asyncio.gather(*calls)
+        assert [1] == computed
+        commands.append(_commands(server) - before)
 
     with new_runner() as runner:
-        assert ["value"] * 10_000 == runner.run(main())
+        for key in "abc":
+            runner.run(burst(key))
         proxy.delay = 0.0
-    assert 1 == len(computed)
-    assert _commands(server) - commands <= 60
+    assert min(commands) <= 20
+    assert max(commands) <= 60
 
 
 @pytest.fixture
@@ -282,7 +288,7 @@ def test_a_cancel_is_prompt_while_the_server_hangs(proxy, make, keys):
     with new_runner() as runner:
         took = runner.run(main())
         proxy.swallow = False
-    assert took < 0.3
+    assert took < 1.0, "the lease's time or the server's would be several times that"
 
 
 ENDING = """
@@ -332,7 +338,7 @@ def test_a_process_that_ends_gives_its_leases_back(server, make, ending):
         assert process.returncode == -signal.SIGTERM
     began = time.monotonic()
     assert "mine" == backend.get_or_set("key", lambda: "mine")
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 1.0, "the lease's time would be ten times that"
 
 
 @pytest.mark.parametrize("skew", [-3_700, -60, 60, 3_700])
