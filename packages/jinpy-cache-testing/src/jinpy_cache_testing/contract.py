@@ -5,6 +5,7 @@ from jinpy_cache_testing.suite.concurrency import ConcurrencySuite
 from jinpy_cache_testing.suite.counters import CounterSuite
 from jinpy_cache_testing.suite.damage import DamageSuite
 from jinpy_cache_testing.suite.entries import EntrySuite
+from jinpy_cache_testing.suite.functions import FunctionSuite
 from jinpy_cache_testing.suite.invalidation import InvalidationSuite
 from jinpy_cache_testing.suite.keys import KeySuite, NamespaceSuite
 from jinpy_cache_testing.suite.lifecycle import LifecycleSuite
@@ -35,6 +36,7 @@ class BackendContract(
     InvalidationSuite,
     ResilienceSuite,
     PromiseSuite,
+    FunctionSuite,
     StatefulSuite,
 ):
     """Everything that the contract asks of a backend, as tests.

@@ -10,7 +10,7 @@ import attrs
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.exceptions import CacheException
-from jinpy_cache_core.loading.drivers import arun, run
+from jinpy_cache_core.loading.drivers import AsyncComputation, Computation
 from jinpy_cache_core.loading.options import EntryOptions, Policy
 from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Plan
@@ -56,6 +56,7 @@ class CallSite(Facade):
         counting: bool = False,
     ) -> None:
         self._cells: list[tuple[str, types.CellType]] = []
+        self._bound_policy: Policy | None = None
         if isinstance(cache, Facade):
             super().__init__(cache._backend, manager=cache._manager)
         else:
@@ -68,12 +69,14 @@ class CallSite(Facade):
     def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         backend = self._bound()
         ways: dict[str, Any] = {"get": backend._reading(None), "aget": backend._areading(None)}
-        if not self._policy(backend).plain_hits:
+        policy = self._policy(backend)
+        if not policy.plain_hits:
             ways = {"get": _never, "aget": _anever}
         elif self._kind is not None or self._hits is not None:
             ways = {"get": self._typed(backend), "aget": self._atyped(backend)}
         generation = self._manager.generation
         self.__dict__.update(ways)
+        self._bound_policy = policy
         for way, cell in self._cells:
             cell.cell_contents = ways[way]
         if self._manager.generation != generation or self.backend is not backend:
@@ -83,6 +86,7 @@ class CallSite(Facade):
     def _unbind(self) -> None:
         """Look the backend up again at the next call."""
         super()._unbind()
+        self._bound_policy = None
         for way, cell in self._cells:
             cell.cell_contents = functools.partial(self._first_call, way)
 
@@ -121,36 +125,42 @@ class CallSite(Facade):
             return CacheInfo(None, None)
         return CacheInfo(_count(self._hits), _count(self._misses))
 
-    def load(
+    def begin(
         self,
         key: str,
         factory: Callable[[], Any],
+        failed: CacheException | None = None,
         *,
         force: bool = False,
-        failed: CacheException | None = None,
-    ) -> Any:
-        """Compute a value that was not found, or wait for who does.
+    ) -> Computation[Any]:
+        """Look for a value that was not found, up to where the caller is to compute it.
 
         Args:
             key: The key.
-            factory: Computes it.
-            force: Whether a value that is there does not count.
+            factory: Computes it, should somebody else have to, in the background.
             failed: The error of the look that found none, if it failed.
+            force: Whether a value that is there does not count.
         """
         backend = self.backend
-        return run(self._plan(backend, key, factory, failed, force=force), backend._loading)
+        plan = self._plan(backend, key, factory, failed, force=force)
+        computation = Computation(plan, backend._loading)
+        computation.start()
+        return computation
 
-    async def aload(
+    async def abegin(
         self,
         key: str,
         factory: Callable[[], Any],
+        failed: CacheException | None = None,
         *,
         force: bool = False,
-        failed: CacheException | None = None,
-    ) -> Any:
-        """Same as `load`, asynchronously."""
+    ) -> AsyncComputation[Any]:
+        """Same as `begin`, asynchronously."""
         backend = self.backend
-        return await arun(self._plan(backend, key, factory, failed, force=force), backend._loading)
+        plan = self._plan(backend, key, factory, failed, force=force)
+        computation = AsyncComputation(plan, backend._loading)
+        await computation.start()
+        return computation
 
     def _plan(
         self,
@@ -161,7 +171,9 @@ class CallSite(Facade):
         *,
         force: bool,
     ) -> Plan[Any]:
-        policy = self._policy(backend)
+        policy = self._bound_policy
+        if policy is None:  # not bound, or not any more
+            policy = self._policy(backend)
         request = Request(key, factory, policy, self._kind, force)
         if failed is None:
             return backend._lookup.of(request)

@@ -11,11 +11,11 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
-from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException
+from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.identity import name_of
 from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of
@@ -165,50 +165,27 @@ class _Parts:
         self.site = site
         self.cache_key = keying.make
         self.cache_info = site.info
-        self.running: dict[object, str] = {}
-        """The keys that are being computed in this process, each under a token of its own."""
-        made = wrapper_of(function, keying, site, self.load, is_async=self.is_async)
+        made = wrapper_of(function, keying, site, is_async=self.is_async)
         made.__name__ = made.__qualname__ = name_of(function).rpartition(".")[2]
         updated = ("__dict__",) if isinstance(function, types.FunctionType) else ()
         self.wrapper: Any = functools.update_wrapper(made, function, updated=updated)
         for name in ATTRIBUTES:
             setattr(self.wrapper, name, getattr(self, name))
 
-    def load(
-        self,
-        key: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        failed: CacheException | None = None,
-        *,
-        force: bool = False,
-    ) -> Any:
-        token = object()
-        self.running[token] = key
-        try:
-            return self.site.load(
-                key, lambda: self.function(*args, **kwargs), failed=failed, force=force
-            )
-        finally:
-            del self.running[token]
-
     def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.delete(self.cache_key(*args, **kwargs))
 
     def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        return self.load(self.cache_key(*args, **kwargs), args, kwargs, force=True)
+        factory = functools.partial(self.function, *args, **kwargs)
+        return self.site.begin(self.cache_key(*args, **kwargs), factory, force=True).rest()
 
     def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return self.site.backend.exists(self.cache_key(*args, **kwargs))
 
     def cache_clear(self) -> Any:
         backend, prefix, own = self.site.backend, self.prefix(), self.keying.is_own
-        keys = [key for key in backend.scan(prefix) if own(key)]
-        return backend.delete_many([*keys, *self.running_beside(keys)])
-
-    def running_beside(self, keys: list[str]) -> list[str]:
-        """What is being computed and has no value yet: a deletion is what revokes it."""
-        return list(set(self.running.copy().values()).difference(keys))
+        keys = [*backend.scan(prefix), *backend._loading.flights.keys(prefix)]
+        return backend.delete_many([key for key in keys if own(key)])
 
     def prefix(self) -> str:
         if self.keying.prefix is None:
@@ -223,37 +200,22 @@ class _Parts:
 class _AsyncParts(_Parts):
     is_async = True
 
-    async def load(
-        self,
-        key: str,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        failed: CacheException | None = None,
-        *,
-        force: bool = False,
-    ) -> Any:
-        token = object()
-        self.running[token] = key
-        try:
-            return await self.site.aload(
-                key, lambda: self.function(*args, **kwargs), failed=failed, force=force
-            )
-        finally:
-            del self.running[token]
-
     async def invalidate(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.adelete(self.cache_key(*args, **kwargs))
 
     async def refresh(self, *args: Any, **kwargs: Any) -> Any:
-        return await self.load(self.cache_key(*args, **kwargs), args, kwargs, force=True)
+        factory = functools.partial(self.function, *args, **kwargs)
+        begun = await self.site.abegin(self.cache_key(*args, **kwargs), factory, force=True)
+        return await begun.rest()
 
     async def cache_contains(self, *args: Any, **kwargs: Any) -> Any:
         return await self.site.backend.aexists(self.cache_key(*args, **kwargs))
 
     async def cache_clear(self) -> Any:
         backend, prefix, own = self.site.backend, self.prefix(), self.keying.is_own
-        keys = [key async for key in backend.ascan(prefix) if own(key)]
-        return await backend.adelete_many([*keys, *self.running_beside(keys)])
+        keys = [key async for key in backend.ascan(prefix)]
+        keys += backend._loading.flights.keys(prefix)
+        return await backend.adelete_many([key for key in keys if own(key)])
 
 
 ATTRIBUTES = (
@@ -351,52 +313,57 @@ def _bind_classmethod(method: CachedMethod, function: Callable[..., Any]) -> Non
         frame = frame.f_back
 
 
-class BoundCachedMethod:
-    """A decorated method of one object."""
+class BoundCachedMethod(functools.partial[Any]):
+    """A decorated method of one object.
 
-    __slots__ = ("__weakref__", "_method", "_self")
+    Calling it calls the wrapper with the object, as a partial does it: without a frame of its own.
+    """
 
-    def __init__(self, method: CachedMethod, instance: object) -> None:
-        self._method = method
-        self._self = instance
+    _method: Any
+
+    def __new__(cls, method: CachedMethod, instance: object) -> Self:
+        """Bind a method to an object."""
+        made = super().__new__(cls, method._wrapper, instance)
+        made._method = method
+        return made
+
+    def __get__(self, _instance: object, _owner: Any = None) -> Self:
+        """Itself: what is bound is not bound again, by whatever class it becomes part of."""
+        return self
 
     @property
     def __self__(self) -> object:
-        return self._self
+        return self.args[0]
 
     @property
-    def __func__(self) -> CachedMethod:
+    def __func__(self) -> Any:
         return self._method
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BoundCachedMethod):
             return NotImplemented
-        return self._method is other._method and self._self is other._self
+        return self._method is other._method and self.__self__ is other.__self__
 
     def __hash__(self) -> int:
-        return hash((id(self._method), id(self._self)))
+        return hash((id(self._method), id(self.__self__)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return getattr, (self._self, cast("Any", self._method).__name__)
+        return getattr, (self.__self__, self._method.__name__)
 
     def __copy__(self) -> "BoundCachedMethod":
-        return BoundCachedMethod(self._method, self._self)
+        return BoundCachedMethod(self._method, self.__self__)
 
     def __deepcopy__(self, memo: "dict[int, Any]") -> "BoundCachedMethod":
-        return BoundCachedMethod(self._method, copy.deepcopy(self._self, memo))
+        return BoundCachedMethod(self._method, copy.deepcopy(self.__self__, memo))
 
     @property
     def __wrapped__(self) -> Any:
-        wrapped = cast("Any", self._method).__wrapped__
-        return wrapped.__get__(self._self)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it."""
-        return self._method._wrapper(self._self, *args, **kwargs)
+        wrapped = self._method.__wrapped__
+        return wrapped.__get__(self.__self__)
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._method, name)
-        return functools.partial(found, self._self) if name in TAKES_ARGUMENTS else found
+        return functools.partial(found, self.__self__) if name in TAKES_ARGUMENTS else found
 
     def __repr__(self) -> str:
-        return f"<cached method {self._method.__qualname__} of {self._self!r}>"  # type: ignore[attr-defined]
+        return f"<cached method {self._method.__qualname__} of {self.__self__!r}>"

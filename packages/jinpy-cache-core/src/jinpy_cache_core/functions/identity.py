@@ -63,7 +63,7 @@ def identity_of(function: Any) -> Identity:
     layers: list[str] = []
     one: Any = function
     while not _is_innermost(one):
-        if isinstance(one, functools.partial):
+        if _is_partial(one):
             inputs.append(("partial arguments", (one.args, dict(one.keywords))))
             layers.append("partial")
             one = one.func
@@ -98,6 +98,10 @@ def _is_innermost(one: Any) -> bool:
 
 def _is_plain(one: Any) -> bool:
     return isinstance(one, types.FunctionType)
+
+
+def _is_partial(one: Any) -> bool:
+    return isinstance(one, functools.partial) and not _is_bound(cast("Any", one))
 
 
 def _is_bound(one: Any) -> bool:

@@ -8,6 +8,7 @@ and `str` only, which are equal only when they are the same; that spares writing
 hash. Everything else takes the general way.
 """
 
+import functools
 import inspect
 import types
 from collections.abc import Callable
@@ -24,8 +25,11 @@ _MOST_KEYS: Final = 4096
 """How many keys a wrapper remembers before it forgets them all; each is a few hundred bytes."""
 
 _SOURCE: Final = """
-def make(_jp_get, _jp_missing, _jp_error, _jp_make, _jp_load, _jp_keys, _jp_builtins, {defaults}):
-    _jp_type, _jp_int, _jp_str, _jp_len = _jp_builtins
+def make(
+    _jp_get, _jp_missing, _jp_error, _jp_make, _jp_function, _jp_begin, _jp_keys, _jp_builtins,
+    {defaults}
+):
+    _jp_type, _jp_int, _jp_str, _jp_len, _jp_any_error, _jp_partial = _jp_builtins
 
     {define} wrapper({parameters}):
         if {quick}:
@@ -47,42 +51,49 @@ def make(_jp_get, _jp_missing, _jp_error, _jp_make, _jp_load, _jp_keys, _jp_buil
             _jp_value, _jp_failed = _jp_missing, _jp_caught
         if _jp_value is not _jp_missing:
             return _jp_value
-        return {load}(_jp_key, ({tuple}), {{}}, _jp_failed)
+        _jp_run = {begin}(_jp_key, _jp_partial(_jp_function, {names}), _jp_failed)
+        if _jp_run.pending is None:
+            return _jp_run.value
+        try:
+            _jp_value = {function}({names})
+        except _jp_any_error as _jp_caught:
+            if {await_}_jp_run.failed(_jp_caught):
+                raise
+            return _jp_run.value
+        return {await_}_jp_run.done(_jp_value)
 
     return wrapper
 """
 
-Load = Callable[[str, tuple[Any, ...], dict[str, Any], CacheException | None], Any]
-"""Takes key, args, kwargs, and the error of the look that failed, if it did."""
-
 
 def wrapper_of(
-    function: Callable[..., Any], keying: Keying, site: CallSite, load: Load, *, is_async: bool
+    function: Callable[..., Any], keying: Keying, site: CallSite, *, is_async: bool
 ) -> Callable[..., Any]:
-    """A function that looks its arguments up, and calls `load` for what is not there.
+    """A function that looks its arguments up, and calls the other for what is not there.
+
+    It calls it itself, so a function that calls itself finds one frame of ours for each of its own.
 
     Args:
         function: What is decorated.
         keying: How its keys are made.
         site: Its cache.
-        load: Takes key, args, kwargs and the error of the look; a coroutine function if
-            `is_async`.
         is_async: Whether the wrapper is to be a coroutine function.
     """
     parameters = inspect.signature(function).parameters
     names = keying.names
     fits = names is not None and len(names) <= _MOST_PARAMETERS
     if fits and names is not None and not any(name.startswith("_jp_") for name in names):
-        return _written(keying, names, parameters, site, load, is_async=is_async)
-    return _general_async(keying, site, load) if is_async else _general(keying, site, load)
+        return _written(function, keying, names, parameters, site, is_async=is_async)
+    general = _general_async if is_async else _general
+    return general(function, keying, site)
 
 
 def _written(
+    function: Callable[..., Any],
     keying: Keying,
     names: tuple[str, ...],
     parameters: Any,
     site: CallSite,
-    load: Load,
     *,
     is_async: bool,
 ) -> Callable[..., Any]:
@@ -109,14 +120,23 @@ def _written(
         most_keys=_MOST_KEYS,
         arguments=names[0] if len(names) == 1 else "({})".format("".join(f"{n}, " for n in names)),
         names=", ".join(names),
-        tuple="".join(f"{name}, " for name in names),
         get="await _jp_get" if is_async else "_jp_get",
-        load="await _jp_load" if is_async else "_jp_load",
+        begin="await _jp_begin" if is_async else "_jp_begin",
+        function="await _jp_function" if is_async else "_jp_function",
+        await_="await " if is_async else "",
     )
     space: dict[str, Any] = {}
     exec(source, space)  # noqa: S102 - made of the names of parameters, which are identifiers
     made: types.FunctionType = space["make"](
-        None, MISSING, CacheException, keying.make, load, {}, (type, int, str, len), **defaults
+        None,
+        MISSING,
+        CacheException,
+        keying.make,
+        function,
+        site.abegin if is_async else site.begin,
+        {},
+        (type, int, str, len, BaseException, functools.partial),
+        **defaults,
     )
     cells = dict(zip(made.__code__.co_freevars, made.__closure__ or (), strict=True))
     site.attach("aget" if is_async else "get", cells["_jp_get"])
@@ -129,8 +149,8 @@ def _as_source(text: str) -> str:
     return escaped.replace("{", "{{").replace("}", "}}")
 
 
-def _general(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
-    make = keying.make
+def _general(function: Callable[..., Any], keying: Keying, site: CallSite) -> Callable[..., Any]:
+    make, begin = keying.make, site.begin
 
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         key, failed = make(*args, **kwargs), None
@@ -138,13 +158,26 @@ def _general(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
             value = site.get(key, MISSING)
         except CacheException as error:
             value, failed = MISSING, error
-        return load(key, args, kwargs, failed) if value is MISSING else value
+        if value is not MISSING:
+            return value
+        run = begin(key, functools.partial(function, *args, **kwargs), failed)
+        if run.pending is None:
+            return run.value
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            if run.failed(error):
+                raise
+            return run.value
+        return run.done(value)
 
     return wrapper
 
 
-def _general_async(keying: Keying, site: CallSite, load: Load) -> Callable[..., Any]:
-    make = keying.make
+def _general_async(
+    function: Callable[..., Any], keying: Keying, site: CallSite
+) -> Callable[..., Any]:
+    make, begin = keying.make, site.abegin
 
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         key, failed = make(*args, **kwargs), None
@@ -152,6 +185,17 @@ def _general_async(keying: Keying, site: CallSite, load: Load) -> Callable[..., 
             value = await site.aget(key, MISSING)
         except CacheException as error:
             value, failed = MISSING, error
-        return await load(key, args, kwargs, failed) if value is MISSING else value
+        if value is not MISSING:
+            return value
+        run = await begin(key, functools.partial(function, *args, **kwargs), failed)
+        if run.pending is None:
+            return run.value
+        try:
+            value = await function(*args, **kwargs)
+        except BaseException as error:
+            if await run.failed(error):
+                raise
+            return run.value
+        return await run.done(value)
 
     return wrapper

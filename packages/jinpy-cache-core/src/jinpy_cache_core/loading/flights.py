@@ -198,6 +198,11 @@ class Flights:
     def __len__(self) -> int:
         return len(self._by_token)
 
+    def keys(self, prefix: str) -> list[str]:
+        """The keys with a prefix that are being computed in this process, with a value or not."""
+        flights = [*self._by_token.values(), *self._alone.values()]
+        return [flight.key for flight in flights if flight.key.startswith(prefix)]
+
     def followers(self) -> int:
         """How many callers of this process wait for others."""
         return sum(map(len, list(self._by_token.values())))

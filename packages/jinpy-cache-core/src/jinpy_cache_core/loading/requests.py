@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import attrs
@@ -36,6 +37,8 @@ def called(factory: Callable[..., Any], context: FactoryContext) -> Any:
 
 def takes_context(factory: Callable[..., Any]) -> bool:
     """Whether a factory has a required positional parameter."""
+    if type(factory) is FunctionType and not hasattr(factory, "__wrapped__"):
+        return factory.__code__.co_argcount > len(factory.__defaults__ or ())
     try:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):  # some builtins have no signature

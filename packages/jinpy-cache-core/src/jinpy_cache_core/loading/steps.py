@@ -102,7 +102,10 @@ def carried(error: Exception) -> Exception:
     return StoppedFactory(error) if isinstance(error, StopIteration) else error
 
 
-Step: TypeAlias = Ask | Wait | Pause | Breathe | Compute | Spawn
+Action: TypeAlias = Ask | Wait | Pause | Breathe | Spawn
+"""What a driver does itself."""
+
+Step: TypeAlias = Action | Compute
 
 Plan: TypeAlias = Generator[Step, Any, T]
 """Yields steps, is sent their outcomes, returns its result."""
