@@ -56,9 +56,13 @@ def major_version(program: str) -> int:
 
 
 def free_port() -> int:
-    """A port below the cluster bus's range that nobody listens on, nor 10,000 above it."""
+    """A port that nobody listens on, nor 10,000 above it, where the cluster's nodes meet.
+
+    Both are below the ports that the system gives to outgoing connections, one of which could take
+    it before the server does.
+    """
     while True:
-        port = random.randint(20_000, 44_000)
+        port = random.randint(10_500, 22_700)
         with contextlib.suppress(OSError), socket.socket() as one, socket.socket() as other:
             one.bind(("127.0.0.1", port))
             other.bind(("127.0.0.1", port + 10_000))

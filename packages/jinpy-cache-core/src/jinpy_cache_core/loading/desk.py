@@ -10,7 +10,7 @@ import threading
 from typing import Any
 
 from jinpy_cache_core.forks import call_in_children
-from jinpy_cache_core.loading.flights import Landing, running_loop
+from jinpy_cache_core.loading.flights import Flight, Landing, running_loop
 from jinpy_cache_core.sentinels import MISSING
 
 
@@ -21,6 +21,8 @@ class Errand(Landing):
         key: What it is about.
         after: The one under way when this one was begun; it is sent once that is over.
         answer: What the others may make of the answer; `MISSING` if there is none for them.
+        flight: The computation of this process that the answer is about, which may land before
+            those who joined go on.
         failed: Whether the store failed to answer.
     """
 
@@ -29,6 +31,7 @@ class Errand(Landing):
         self.key = key
         self.after = after
         self.answer: Any = MISSING
+        self.flight: Flight | None = None
         self.failed = False
 
     def land(self) -> None:

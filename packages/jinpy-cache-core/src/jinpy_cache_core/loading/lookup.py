@@ -119,7 +119,7 @@ class Lookup:
                 if value is MISSING:  # written by a newer release: to be left in place
                     return (yield self.loading.unstored(request))
             else:
-                value = yield from self.follow(request, call, claim, waiting)
+                value = yield from self.follow(request, call, claim, waiting, flight)
             if value is not MISSING:
                 return value
 
@@ -133,7 +133,11 @@ class Lookup:
         renewing: CachedValue | None = None,
         unreadable: Any = None,
     ) -> Plan[tuple[Flight, Claim]]:
-        """Claim the place of the key, together with others; the flight is of who leads."""
+        """Claim the place of the key, together with others.
+
+        Returns:
+            The flight of who leads, if it is one of this process, and what the claim came to.
+        """
         alone = (
             reason is not Reason.MISS
             or unreadable is not None
@@ -168,6 +172,7 @@ class Lookup:
                 errand.answer = Claim(Standing.FOLLOW, claim.token, claim.cached)
             else:
                 errand.answer = claim
+            errand.flight = self.loading.flights.find(claim.token) or flight
         except CacheException:
             errand.failed = True
             raise
@@ -183,7 +188,7 @@ class Lookup:
         if landed and errand.failed and call.insists:
             return (yield from self._claim(request, call, Claiming(b"", waiting.takeover_age)))
         if landed and errand.answer is not MISSING:
-            return Flight(request.key), errand.answer
+            return errand.flight or Flight(request.key), errand.answer
         if landed and not call.degraded:  # whoever was to send it is gone
             return (yield from self.claim(request, call, Reason.MISS, waiting))
         claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
@@ -251,15 +256,32 @@ class Lookup:
         if self._renewing.get(key) == math.inf:
             self._renewing.pop(key, None)
 
-    def follow(self, request: Request, call: Call, claim: Claim, waiting: Waiting) -> Plan[Any]:
-        """Wait for the leader; `MISSING` to claim again."""
+    def follow(
+        self,
+        request: Request,
+        call: Call,
+        claim: Claim,
+        waiting: Waiting,
+        led: Flight | None = None,
+    ) -> Plan[Any]:
+        """Wait for the leader; `MISSING` to claim again.
+
+        Args:
+            request: What is wanted.
+            call: Who wants it.
+            claim: What the claim came to.
+            waiting: How long the caller waits.
+            led: The leader's flight, if it has the claim's token; it may have landed since.
+        """
         loading, policy = self.loading, request.policy
         stale = loading.stand_in(request, claim.cached)
         limit = policy.limit(stale=stale is not None)
         bound, left = limit - call.waited, waiting.left()
         patience = max(0.0, min(bound, left))
         began = loading.timer()
-        flight = loading.flights.find(claim.token)
+        flight = led
+        if flight is None or flight.token != claim.token:
+            flight = loading.flights.find(claim.token)
         if flight is not None:
             landed: bool | None = yield Wait(flight, patience)
             if landed:
