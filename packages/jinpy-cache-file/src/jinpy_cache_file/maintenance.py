@@ -163,7 +163,7 @@ class Upkeep:
         self._reach = min(2 * self._reach, EVICTED_AT_ONCE)
         while rounds <= 2 and left > 0 and target.exceeded(ledger):
             start = self.space.order_key(ledger.hand)
-            reach = items(txn, start, self.space.ledger, _HAND_REACH)
+            reach = items(txn, start, self.space.ledger, min(left, _HAND_REACH))
             if not reach:
                 ledger.hand = 0
                 rounds += 1
@@ -177,7 +177,7 @@ class Upkeep:
 
     def evict_less(self) -> None:
         """Look at fewer entries in the next write: this one has found the map full."""
-        self._reach = max(self._reach // 8, 1)
+        self._reach = max(self._reach // 16, 1)
 
     def rebuild(self, writing: WriteContext, without: bytes = b"") -> Ledger:
         """Drop damaged records, and make indexes and ledger anew from the sound ones.

@@ -43,9 +43,14 @@ _ATTEMPTS: Final = 8
 _LOOK_AGAIN_AFTER: Final = 1.0
 """Seconds after which the files are checked for having been replaced."""
 
-_EVICTED_FROM_FULL: Final = 64
-_MOST_FROM_FULL: Final = 1024
-"""Entries that go at least and at most where a map is full; the keys of a page go as they come."""
+_EVICTED_FROM_FULL: Final = 128
+"""Entries that go at least where a map is full, as the keys of a page go as they come.
+
+At most, `EVICTED_AT_ONCE` go.
+"""
+
+_LENT_FOR_LOWERING: Final = 1 << 20
+"""Bytes at least that a store gets which was found too large, so that its entries can go."""
 
 _PATIENCE_STEPS: Final = 10
 _PATIENCE_STEP: Final = 0.01
@@ -129,7 +134,7 @@ class Transactions:
             opened = environment.lmdb
             try:
                 result = self._once(opened, work, args, rewrite, patience)
-                if attempt:
+                if attempt and not self.index.bounds.exceeded(self.ledger()):
                     environment.take_room_back()
                 return result
             except (_Unready, LockClosedError):
@@ -318,7 +323,8 @@ class Transactions:
         before it frees old ones, so in a full map there is room for small transactions only, of one
         entry at first; without room even for that, it grows for a while. A store that was found
         larger than it may be, as `max_bytes` was lowered here or is larger elsewhere, keeps its
-        size.
+        size, and gets an eighth more until its bounds hold: pages become free only after many
+        entries of them have gone, and one write must not have to evict so many.
 
         Raises:
             CacheBackendError: A reader holds all the space that there may be.
@@ -337,16 +343,20 @@ class Transactions:
             elif self._still_hold(opened, held_by):
                 raise _held(environment.path, held_by)
             return
-        step = MAP_STEP
-        if environment.found_bytes > ceiling:
-            ceiling, step = environment.found_bytes + spare, spare
-        self._evict_from(opened, ceiling, step)
-        environment.take_room_back()
+        if exceeded:
+            step = max(spare, environment.found_bytes // 8, _LENT_FOR_LOWERING)
+            if environment.found_bytes > ceiling:
+                ceiling = environment.found_bytes + step
+            if environment.grow_map(opened, ceiling, step=step):
+                return
+        self._evict_from(opened, ceiling)
+        if not exceeded:
+            environment.take_room_back()
 
-    def _evict_from(self, opened: lmdb.Environment, ceiling: int, step: int) -> None:
+    def _evict_from(self, opened: lmdb.Environment, ceiling: int) -> None:
         """Evict entries from a full map, which may grow in steps up to a ceiling for that."""
         entries, evicted = 1, 0
-        enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, _MOST_FROM_FULL))
+        enough = max(_EVICTED_FROM_FULL, min(self.ledger().entries // 16, EVICTED_AT_ONCE))
         while evicted < enough:
             try:
                 left = self._once(opened, self._evicted, (entries,))
@@ -354,7 +364,7 @@ class Transactions:
                 return
             except lmdb.MapFullError:
                 if entries == 1:
-                    if not self.environment.grow_map(opened, ceiling, step=step):
+                    if not self.environment.grow_map(opened, ceiling):
                         return
                     opened = self.environment.current()
                 entries = 1
@@ -362,7 +372,7 @@ class Transactions:
             if not left:
                 return
             evicted += entries
-            entries = min(2 * entries, EVICTED_AT_ONCE)
+            entries = min(2 * entries, enough - evicted)
 
     def _still_hold(self, opened: lmdb.Environment, held_by: list[Reader]) -> bool:
         """Whether a reader has not moved on for as long as any read takes; remembered if so."""
