@@ -41,6 +41,7 @@ class CallSite(Facade):
         options: Of the decorator.
         kind: The class to structure values into, or `None`.
         counting: Whether to count hits.
+        prepare: Called before the first use, when everything that a module defines is there.
     """
 
     _operations = ("get", "aget")
@@ -54,6 +55,7 @@ class CallSite(Facade):
         *,
         kind: Any = None,
         counting: bool = False,
+        prepare: Callable[[], None] = lambda: None,
     ) -> None:
         self._cells: list[tuple[str, types.CellType]] = []
         self._bound_policy: Policy | None = None
@@ -61,12 +63,14 @@ class CallSite(Facade):
             super().__init__(cache._backend, manager=cache._manager)
         else:
             super().__init__(cache)
+        self._prepare = prepare
         self._options = options
         self._kind = kind
         self._hits = itertools.count() if counting else None
         self._misses = itertools.count()
 
     def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        self._prepare()
         backend = self._bound()
         ways: dict[str, Any] = {"get": backend._reading(None), "aget": backend._areading(None)}
         policy = self._policy(backend)

@@ -19,6 +19,7 @@ from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.identity import name_of
 from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of
+from jinpy_cache_core.functions.results import allow_results
 from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
 from jinpy_cache_core.functions.wrappers import wrapper_of
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
@@ -74,7 +75,8 @@ def cached(
             arguments by value; for a method, `self` must then have a value to go by: a
             `cache_key` attribute, or be a frozen dataclass or attrs class.
         backend: The name of a backend, one itself, or a `Cache`; by default the default one.
-        type: Structure stored values into this class.
+        type: Structure stored values into this class. Without it, attrs classes, dataclasses and
+            enums of the return annotation come back as themselves.
         options: How values are computed, kept and renewed.
         statistics: Count hits and misses of this function, which costs each call something.
         version: Part of the automatic key: change it with what the function computes, and values
@@ -93,7 +95,8 @@ def cached(
     def decorate(function: Callable[..., Any]) -> Any:
         _refuse_what_is_no_function(function)
         _refuse_generators(function)
-        site = CallSite(backend, said, kind=type, counting=statistics)
+        prepare = functools.partial(allow_results, function)
+        site = CallSite(backend, said, kind=type, counting=statistics, prepare=prepare)
         keying = keying_of(function, key, version)
         kind = _AsyncParts if _is_coroutine_function(function) else _Parts
         parts = kind(function, keying, site)

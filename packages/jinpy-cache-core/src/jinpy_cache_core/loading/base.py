@@ -98,6 +98,7 @@ class Loading:
         self.outage = Breaker()
         self.failures = RecentFailures(self._elapsed)
         self.returns = Returns(store, self.journal)
+        self._comes_back: set[type] = set()
         watch_exit(self, signals=store._shared)
 
     def now(self) -> float:
@@ -316,11 +317,44 @@ class Loading:
         """The value of a stored form, for this request."""
         return self.store._unwrapped(request.key, payload, request.kind)
 
+    def refuse_unreadable(self, key: str, value: object, payload: Any) -> None:
+        """Make sure that what is to be stored comes back: a later read is too late to say so.
+
+        A class is tried once. What may hold others is tried each time, unless it is large: then
+        it is read when it is read.
+
+        Raises:
+            CacheException: It does not.
+        """
+        kind = type(value)
+        if not self.store._shared or kind in _COMES_BACK or kind in self._comes_back:
+            return
+        if kind in _HOLDS_OTHERS:
+            if len(payload) > MOST_TRIED:
+                return
+        elif len(self._comes_back) < MOST_CLASSES:
+            self.store._unwrapped(key, payload, None)
+            self._comes_back.add(kind)
+            return
+        self.store._unwrapped(key, payload, None)
+
     def unstored(self, request: Request) -> Compute:
         """The step that computes a value which is not to be stored."""
         context = FactoryContext(request.key, request.policy.seconds, lambda: MISSING)
         call = functools.partial(called, request.factory, context)
         return Compute(call, ((self.flights, Flight(request.key), context),))
 
+
+_COMES_BACK = frozenset((type(None), bool, int, float, str, bytes))
+"""Types whose values every serializer that takes them gives back."""
+
+_HOLDS_OTHERS = frozenset((list, dict, tuple, set, frozenset))
+"""Types whose values come back if what they hold does."""
+
+MOST_TRIED = 16_384
+"""Bytes of a stored form that is read once before it is stored, to see whether it comes back."""
+
+MOST_CLASSES = 1024
+"""How many classes are remembered to come back; further ones are tried each time."""
 
 _FOREVER = float("inf")

@@ -150,7 +150,10 @@ class Leader:
             return cached.payload
         store = self._loading.store
         try:
-            return (yield Ask(store._wrapped, store._awrapped, (request.key, value)))
+            payload = yield Ask(store._wrapped, store._awrapped, (request.key, value))
+            if request.kind is None and not context.skipped:
+                self._loading.refuse_unreadable(request.key, value, payload)
+            return payload
         except CacheException as error:
             if call.insists and self.keeps(request.policy, context, value):
                 raise

@@ -78,6 +78,10 @@ class TypeRegistry:
             by_type, by_name = _without(plan, self._by_type), _without(plan, self._by_name)
             self._by_type, self._by_name = by_type, by_name
 
+    def is_registered(self, kind: type) -> bool:
+        """Whether a class was allowed, under whatever name."""
+        return kind in self._by_type
+
     def named(self, name: str) -> Plan | None:
         """The registered class of this name."""
         return self._by_name.get(name)
