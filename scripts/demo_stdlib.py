@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -154,7 +154,7 @@ def cached_summary(cache: Cache, module: Path) -> tuple[ModuleSummary, bool]:
 
 
 @functools.cache
-def summarising(cache: Cache) -> CachedFunction[[Path], ModuleSummary]:
+def summarising(cache: Cache) -> CachedFunction[Callable[[Path], ModuleSummary]]:
     """Wrap the reading of modules with a cache: one that it knows is not parsed again."""
 
     @cached(key=key_of, backend=cache, type=ModuleSummary, statistics=True)

@@ -10,8 +10,8 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
@@ -20,22 +20,16 @@ from jinpy_cache_core.functions.binding import CallSite
 from jinpy_cache_core.functions.identity import name_of
 from jinpy_cache_core.functions.keys import Keying, MakeKey, keying_of
 from jinpy_cache_core.functions.results import allow_results
-from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction, Decorator
+from jinpy_cache_core.functions.signatures import CachedFunction, Decorator
 from jinpy_cache_core.functions.wrappers import wrapper_of
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, EntryOverrides
 from jinpy_cache_core.manager.facade import Cache, Facade
 
-P = ParamSpec("P")
-Q = ParamSpec("Q")
-R = TypeVar("R")
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @overload
-def cached(  # type: ignore[overload-overlap] # pyright: ignore[reportOverlappingOverload]
-    function: Callable[P, Coroutine[Any, Any, R]], /
-) -> AsyncCachedFunction[P, R]: ...
-@overload
-def cached(function: Callable[P, R], /) -> CachedFunction[P, R]: ...
+def cached(function: F, /) -> CachedFunction[F]: ...
 @overload
 def cached(
     *,

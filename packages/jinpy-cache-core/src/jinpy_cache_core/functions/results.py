@@ -10,7 +10,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.serializers.annotations import (
@@ -37,7 +37,7 @@ def _returned(function: Any) -> Any:
         function = function.func
     plain = inspect.unwrap(function)
     if not inspect.isroutine(plain):
-        plain = getattr(type(plain), "__call__", plain)  # noqa: B004 - the function itself
+        plain = getattr(cast("Any", type)(plain), "__call__", plain)  # noqa: B004 - the function itself
     try:
         return typing.get_type_hints(plain, include_extras=True).get("return")
     except (NameError, TypeError, AttributeError):  # names imported for type checkers only
