@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jinpy_cache_core import CacheManager, CacheManagerConfig, cached
+from jinpy_cache_core import CacheManager, CacheManagerConfig, cached, register_type
 from jinpy_cache_core.exceptions import CacheConfigurationError, CacheException, CacheKeyTypeError
+from jinpy_cache_core.serializers.registry import TYPES
 
 
 class Colour(enum.Enum):
@@ -252,3 +253,59 @@ def test_a_parameter_may_have_any_name(name):
     space["f"].__module__ = __name__
     function = cached(space["f"])
     assert [("a", 3), ("a", 3), ("a", 4)] == [function("a"), function("a", 3), function("a", 4)]
+
+
+class Session:
+    """What a web framework hands in: no value, and none of the result's business."""
+
+
+class Taught:
+    """A class that the program has taught."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@pytest.mark.parametrize("ignore", ["session", ("session",), ["session"]])
+def test_parameters_that_do_not_matter_are_left_out(ignore):
+    """Whatever is passed for them, by position or by name, the key is one."""
+
+    @cached(ignore=ignore)
+    def load(session, number, *, lang="de"):
+        return session, number, lang
+
+    assert (1, 1, "de") == load(1, 1) == load(session=Session(), number=1)
+    assert load.cache_key(None, 1) == load.cache_key(Session(), 1)
+    assert load.cache_key(None, 1) != load.cache_key(None, 2) != load.cache_key(None, 2, lang="en")
+    assert load.invalidate(Session(), 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"ignore": "sesion"}, "'sesion' .* is not the name of a parameter; there are session"),
+        ({"ignore": ("session",), "key": "k:{number}"}, "both key= and ignore="),
+    ],
+)
+def test_what_cannot_be_left_out_is_told(wrong, said):
+    """A name that is none would silently leave nothing out."""
+    with pytest.raises(CacheConfigurationError, match=said):
+        cached(**wrong)(lambda session, number: number)
+
+
+def test_a_type_that_was_taught_is_part_of_a_key():
+    """By what it is stored as, and told apart from that itself."""
+
+    @cached(ttl=60)
+    def load(one):
+        return one
+
+    with pytest.raises(CacheKeyTypeError, match=r"ignore=.*register_type"):
+        load(Taught(1))
+    register_type(Taught, encode=lambda one: one.value, decode=Taught)
+    try:
+        keys = [load.cache_key(one) for one in (Taught(1), Taught("1"), Taught([1]), 1, [1])]
+        assert 5 == len(set(keys))
+        assert load.cache_key(Taught([1])) == load.cache_key(Taught([1]))
+    finally:
+        TYPES.unregister(Taught)

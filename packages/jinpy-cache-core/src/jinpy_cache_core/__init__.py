@@ -33,6 +33,7 @@ from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions
 from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient
+from jinpy_cache_core.manager.isolation import isolated_caches
 from jinpy_cache_core.manager.manager import CacheManager, get_cache, get_cache_manager
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING
@@ -82,6 +83,7 @@ __all__ = [
     "factory_context",
     "get_cache",
     "get_cache_manager",
+    "isolated_caches",
     "register_backend",
     "register_type",
     "unregister_backend",

@@ -31,6 +31,12 @@ OUR_DISTRIBUTIONS = {
 SCHEMES = {"rediss": "redis", "unix": "redis", "valkey": "redis", "valkeys": "redis"}
 """URL schemes that are not the name of their backend."""
 
+NULL = "null"
+"""The backend that comes with the core: it keeps nothing."""
+
+DISABLED = "JINPY_CACHE_DISABLED"
+"""The environment variable that puts a backend that keeps nothing in the place of each other."""
+
 _registered: dict[str, "type[BaseBackend]"] = {}
 _lock = threading.RLock()
 
@@ -87,7 +93,7 @@ def unregister_backend(name: str) -> None:
 
 def backend_names() -> list[str]:
     """The names that can be configured in this environment, sorted; nothing is imported."""
-    return sorted({*_registered, *(point.name for point in entry_points(group=GROUP))})
+    return sorted({NULL, *_registered, *(point.name for point in entry_points(group=GROUP))})
 
 
 def backend_class(name: str) -> "type[BaseBackend]":
@@ -100,6 +106,10 @@ def backend_class(name: str) -> "type[BaseBackend]":
     known = _registered.get(name)
     if known is not None:
         return known
+    if name == NULL:
+        from jinpy_cache_core.backend.null import NullCacheBackend  # noqa: PLC0415 - see `_loaded`
+
+        return NullCacheBackend
     for point in entry_points(group=GROUP, name=name):
         return _loaded(point)
     raise CacheConfigurationError(_unknown(name))
@@ -112,6 +122,21 @@ def backend_class_for_scheme(scheme: str) -> "type[BaseBackend]":
         CacheConfigurationError: As for `backend_class`.
     """
     return backend_class(SCHEMES.get(scheme, scheme.partition("+")[0]))
+
+
+def is_disabled() -> bool:
+    """Whether the environment turns caching off: `JINPY_CACHE_DISABLED` is 1, true, yes or on.
+
+    Raises:
+        CacheConfigurationError: It is something that is neither yes nor no.
+    """
+    said = os.environ.get(DISABLED, "").strip().lower()
+    if said in {"", "0", "false", "no", "off"}:
+        return False
+    if said in {"1", "true", "yes", "on"}:
+        return True
+    message = f"{DISABLED}={said!r} is neither yes nor no. Write 1, or leave it out."
+    raise CacheConfigurationError(message)
 
 
 def _loaded(point: "EntryPoint") -> "type[BaseBackend]":

@@ -24,6 +24,7 @@ import attrs
 
 from jinpy_cache_core.exceptions import CacheKeyTypeError
 from jinpy_cache_core.functions.identity import script_of
+from jinpy_cache_core.serializers.registry import TYPES
 
 DEPTH: Final = 32
 """How deep containers may be nested."""
@@ -138,6 +139,10 @@ def _special(value: Any, kind: type[Any], where: str, depth: int) -> str:
     if fields is not None:
         parts = [f"{name}={text_of(part, where, depth)}" for name, part in fields]
         return f"{_name(kind, where)}({', '.join(parts)})"
+    if TYPES.is_registered(kind):
+        taught = TYPES.plan_for(kind)
+        if taught is not None:
+            return f"{_name(kind, where)}<{text_of(taught.apart(value), where, depth)}>"
     if type in kind.__mro__ and "<locals>" not in value.__qualname__:
         return f"<class {_name(cast('type[Any]', value), where)}>"
     raise _unkeyable(value, where)
@@ -202,9 +207,9 @@ def _has_more(value: object, kind: type) -> bool:
 def _unkeyable(value: object, where: str) -> CacheKeyTypeError:
     message = (
         f"The argument {where} is a {_name(type(value))}, whose value cannot be told apart from "
-        "others by text, so it cannot be part of an automatic key. Pass key='...{name}...' or a "
-        "function as key=, give its class a cache_key attribute, or make it a frozen dataclass or "
-        "attrs class."
+        "others by text, so it cannot be part of an automatic key. Leave it out by ignore=(...), "
+        "pass key='...{name}...' or a function as key=, give its class a cache_key attribute, make "
+        "it a frozen dataclass or attrs class, or teach it with register_type."
     )
     return CacheKeyTypeError(message)
 

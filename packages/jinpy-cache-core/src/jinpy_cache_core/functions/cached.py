@@ -10,7 +10,7 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Self, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
@@ -40,6 +40,7 @@ def cached(
     options: EntryOptions | None = None,
     statistics: bool = False,
     version: int | str | None = None,
+    ignore: Collection[str] = (),
     **overrides: Unpack[EntryOverrides],
 ) -> Decorator: ...
 def cached(
@@ -53,6 +54,7 @@ def cached(
     options: EntryOptions | None = None,
     statistics: bool = False,
     version: int | str | None = None,
+    ignore: Collection[str] = (),
     **overrides: Unpack[EntryOverrides],
 ) -> Any:
     """Remember what a function returns, by its arguments, with all that `get_or_set` guarantees.
@@ -73,6 +75,8 @@ def cached(
             enums of the return annotation come back as themselves.
         options: How values are computed, kept and renewed.
         statistics: Count hits and misses of this function, which costs each call something.
+        ignore: The names of parameters that the automatic key leaves out, such as
+            `("db", "request")`: what they bring along must not change the result.
         version: Part of the automatic key: change it with what the function computes, and values
             of its older body are left behind.
         overrides: Single options, as in `EntryOptions`.
@@ -91,7 +95,7 @@ def cached(
         _refuse_generators(function)
         prepare = functools.partial(allow_results, function)
         site = CallSite(backend, said, kind=type, counting=statistics, prepare=prepare)
-        keying = keying_of(function, key, version)
+        keying = keying_of(function, key, version, ignore)
         kind = _AsyncParts if _is_coroutine_function(function) else _Parts
         parts = kind(function, keying, site)
         if not _is_method(function):

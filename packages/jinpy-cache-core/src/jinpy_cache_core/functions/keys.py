@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -60,7 +60,10 @@ class Keying:
 
 
 def keying_of(
-    function: Callable[..., Any], key: "str | MakeKey | None", version: object = None
+    function: Callable[..., Any],
+    key: "str | MakeKey | None",
+    version: object = None,
+    ignore: Collection[str] = (),
 ) -> Keying:
     """How to make the keys of a function.
 
@@ -68,6 +71,7 @@ def keying_of(
         function: The function that is decorated.
         key: A template, a function of the same arguments that returns the key, or `None`.
         version: Part of an automatic key; a changed one leaves the older values behind.
+        ignore: The names of parameters that an automatic key leaves out.
 
     Raises:
         CacheConfigurationError: The template names no parameter, or an automatic key would leave
@@ -77,6 +81,12 @@ def keying_of(
         message = (
             f"{name_of(function)} has both key= and version=; write the version into the key, "
             f"such as key='user:v{version}:{{user_id}}'."
+        )
+        raise CacheConfigurationError(message)
+    if key is not None and ignore:
+        message = (
+            f"{name_of(function)} has both key= and ignore=; a key holds what it names, so leave "
+            "ignore= out."
         )
         raise CacheConfigurationError(message)
     try:
@@ -92,19 +102,38 @@ def keying_of(
         return Keying(lambda *args, **kwargs: check_key(given(*args, **kwargs)), None)
     if key is not None:
         return _from_template(function, signature, key)
-    return _automatic(function, signature, version)
+    return _automatic(function, signature, version, _ignored(function, signature, ignore))
+
+
+def _ignored(
+    function: Callable[..., Any], signature: inspect.Signature, ignore: Collection[str]
+) -> frozenset[str]:
+    """The names to leave out, each of which must be that of a parameter."""
+    names = frozenset((ignore,) if isinstance(ignore, str) else ignore)
+    unknown = sorted(names - signature.parameters.keys())
+    if unknown:
+        known = ", ".join(signature.parameters) or "none"
+        message = (
+            f"ignore={unknown[0]!r} of {name_of(function)} is not the name of a parameter; there "
+            f"are {known}. Write one of these."
+        )
+        raise CacheConfigurationError(message)
+    return names
 
 
 def _automatic(
-    function: Callable[..., Any], signature: inspect.Signature, version: object
+    function: Callable[..., Any],
+    signature: inspect.Signature,
+    version: object,
+    ignored: frozenset[str],
 ) -> Keying:
     identity = identity_of(function)
     inputs = identity.inputs
     name = identity.name
     if version is not None:
         name += f"@{text_of(version, 'version')}"
-    parameters = list(signature.parameters.values())
-    simple = all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
+    parameters = [one for one in signature.parameters.values() if one.name not in ignored]
+    simple = not ignored and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
 
     def prefix() -> str:
         if not inputs:

@@ -14,6 +14,8 @@ from collections.abc import (
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
+import attrs
+
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.configuration.factory import CacheBackendFactory
 from jinpy_cache_core.configuration.manager import CacheManagerConfig, declared
@@ -35,6 +37,23 @@ DEFAULT_BACKEND = "default_memory"
 _logger = logging.getLogger("jinpy_cache")
 _construction = threading.RLock()
 _process_wide: "CacheManager | None" = None
+
+
+@attrs.frozen
+class ManagerState:
+    """What a process-wide manager has, to be put aside for a while.
+
+    Attributes:
+        backends: Those that are open, by name.
+        default: The name of the default one.
+        closed: Whether it is closed.
+        declared: The configuration that unknown names are provisioned from.
+    """
+
+    backends: dict[str, BaseBackend]
+    default: str | None
+    closed: bool
+    declared: CacheManagerConfig | None
 
 
 class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
@@ -145,8 +164,8 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
             if declaration is not None and one is not None:
                 backend = CacheBackendFactory.create(declaration.completed(one))
             elif wanted == DEFAULT_BACKEND and not self._independent:
-                memory = backend_class("memory")
-                backend = memory(memory.config_class(name=DEFAULT_BACKEND))
+                memory = backend_class("memory").config_class
+                backend = CacheBackendFactory.create(memory(name=DEFAULT_BACKEND))
             else:
                 raise CacheConfigurationError(self._unknown(wanted))
             self._backends[backend.name] = backend
@@ -226,6 +245,25 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
             for failure in rest:
                 first.add_note(f"Closing another cache backend failed too: {failure!r}")
             raise first
+
+    def _exchange(self, state: "ManagerState") -> "ManagerState":
+        """Put other backends in the place of ours, which stay open; what there was."""
+        with self._lock:
+            before = ManagerState(self._backends, self._default, self._closed, declared.get())
+            self._backends, self._default = state.backends, state.default
+            self._closed = state.closed
+            declared.set(state.declared)
+            self.generation += 1
+            for facade in list(self._facades):
+                facade._unbind()
+        return before
+
+    def known_names(self) -> list[str]:
+        """The names of the backends that are open or declared, the default one among them."""
+        config = None if self._independent else declared.get()
+        declared_names = [one.name for one in config.backends] if config else []
+        own = [] if self._independent else [DEFAULT_BACKEND]
+        return list(dict.fromkeys([*self._backends, *declared_names, *own]))
 
     def _remember(self, facade: Unbindable) -> None:
         """Unbind a facade whenever the backends are replaced."""

@@ -43,6 +43,7 @@ from jinpy_cache_core import (
     factory_context,
     get_cache,
     get_cache_manager,
+    isolated_caches,
     register_backend,
     register_type,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "factory_context",
     "get_cache",
     "get_cache_manager",
+    "isolated_caches",
     "register_backend",
     "register_type",
 ]
