@@ -41,11 +41,13 @@ from jinpy_cache_core.backend import (
     is_heavy,
     mapped_errors,
     negated,
+    note_unchosen_namespace,
     signature_of,
     substitutes,
 )
 from jinpy_cache_file import registry
 from jinpy_cache_file.config import FileCacheConfig
+from jinpy_cache_file.directory import default_directory
 from jinpy_cache_file.fsck import CheckReport, Examination
 from jinpy_cache_file.group_commit import GroupCommit
 from jinpy_cache_file.index import Index
@@ -133,6 +135,9 @@ class FileCacheBackend(BaseBackend):
         self._counts_signed = bool(self._codec.secrets)
         # A serializer of the user's own may take its time: it never runs in the event loop.
         self._swift = isinstance(settings.serializer, str)
+        if settings.directory == default_directory():  # another one is shared by choice
+            place = str(settings.directory)
+            note_unchosen_namespace(settings.backend_type, settings.namespace, place)
         self._lease.owner = f"<{type(self).__name__} {self.name!r}>"
 
     # -- What a user of files may ask besides ----------------------------------------------------

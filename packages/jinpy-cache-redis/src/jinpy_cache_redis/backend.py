@@ -38,6 +38,7 @@ from jinpy_cache_core.backend import (
     is_heavy,
     mapped_errors,
     negated,
+    note_unchosen_namespace,
     signature_of,
     state_of,
     substitutes,
@@ -111,6 +112,7 @@ class RedisCacheBackend(BaseBackend):
                 "The cache %r sends its password in plain text to another host. Use rediss://.",
                 settings.name,
             )
+        note_unchosen_namespace(settings.backend_type, settings.namespace, settings.url)
         call_in_children(self._after_fork_in_child)
 
     def __repr__(self) -> str:

@@ -14,6 +14,7 @@ from jinpy_cache_core.backend.errors import (
     mapped_errors,
 )
 from jinpy_cache_core.backend.heavy import HEAVY_BATCH, HEAVY_BYTES, is_heavy
+from jinpy_cache_core.backend.sharing import note_unchosen_namespace
 from jinpy_cache_core.clock import MONOTONIC, WALL
 from jinpy_cache_core.codec import Codec
 from jinpy_cache_core.declarations import signature_of
@@ -92,6 +93,7 @@ __all__ = [
     "mapped_errors",
     "negated",
     "not_a_counter",
+    "note_unchosen_namespace",
     "parse_integer",
     "signature_of",
     "state_of",
