@@ -60,7 +60,9 @@ def run(tmp_path: Path, *arguments: str) -> None:
         timeout=600,
     )
     said = done.stdout + done.stderr
-    if done.returncode or done.stderr:
+    # The reference page leaves the namespace of Redis out, and that is asked for.
+    errors = [line for line in done.stderr.splitlines() if "has the default namespace" not in line]
+    if done.returncode or any(errors):
         pytest.fail(f"{' '.join(arguments)} ended with {done.returncode}:\n{said}", pytrace=False)
 
 
