@@ -30,6 +30,17 @@ def test_a_few_failures_in_a_row_open_a_breaker():
     assert breaker.open
 
 
+def test_one_failure_may_be_enough():
+    """Where it has cost all the time there is, nobody pays for a second and a third."""
+    breaker = Breaker(failures=3, timer=FakeClock(0.0))
+
+    assert breaker.failed(at_once=True)
+    assert breaker.open
+    assert not breaker.failed(at_once=True)
+    assert breaker.succeeded()
+    assert not breaker.open
+
+
 def test_one_probe_at_a_time_closes_it():
     """Nobody probes before it is due, one does then, and its answer decides."""
     clock = FakeClock(0.0)

@@ -1,10 +1,12 @@
 """A server that freezes, dies and comes back under functions: the value, on time, whatever it does.
 
-`pytest -s` prints the table that the guide on failures shows.
+`pytest -s tests/redis/test_promise.py -k outage` prints the table that the guide on failures shows.
 """
 
 import asyncio
 import contextlib
+import inspect
+import itertools
 import signal
 import statistics
 import subprocess
@@ -24,6 +26,7 @@ from jinpy_cache_testing.sync_view import new_runner
 
 CALLS = 10_000
 ROUND_TRIP = 0.04
+BUSY = 0.0002
 
 pytestmark = [pytest.mark.redis]
 
@@ -37,27 +40,25 @@ def _times(call, count=CALLS):
     return times
 
 
-def _p99(times):
-    return sorted(times)[int(len(times) * 0.99)]
+def _p99(found):
+    times = sorted(itertools.chain.from_iterable(found))
+    return times[int(len(times) * 0.99)]
 
 
-def _late(callers, decorate):
-    return _p99([one for times in callers(decorate) for one in times])
+def _same(n):
+    return n
 
 
-def _sync(decorate):
-    @decorate
-    def function(n):
-        return n
-
-    return [_times(function)]
+async def _asame(n):
+    return n
 
 
-def _threads(decorate):
-    @decorate
-    def function(n):
-        return n
+def _sync(cache):
+    return [_times(cache(_same))]
 
+
+def _threads(cache):
+    function = cache(_same)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(_times(function, CALLS // 4)))
@@ -70,10 +71,8 @@ def _threads(decorate):
     return found
 
 
-def _tasks(decorate):
-    @decorate
-    async def function(n):
-        return n
+def _tasks(cache):
+    function = cache(_asame)
 
     async def task():
         times = []
@@ -92,59 +91,89 @@ def _tasks(decorate):
 
 
 def _busy(function):
-    """As long at work as a call without its store, and nothing else."""
+    """Work in the place of a cache: calls that wait for nobody, as a busy machine has them."""
 
-    def call(n):
-        until = time.perf_counter() + 0.00008
-        while time.perf_counter() < until:
+    def work():
+        until = time.thread_time() + BUSY
+        while time.thread_time() < until:
             pass
-        return function(n)
 
-    return call
+    if inspect.iscoroutinefunction(function):
+
+        async def call(n):
+            work()
+            return await function(n)
+
+        return call
+
+    return lambda n: (work(), function(n))
 
 
 CALLERS = {"one thread": _sync, "4 threads": _threads, "200 tasks": _tasks}
 
 
+TABLE = """
+| server | callers | first call at most | 99 of 100 others within | hits again after it goes on |
+|---|---|---|---|---|
+"""
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows of the table, printed when all are there."""
+    rows = []
+    yield rows
+    print(TABLE + "\n".join(rows))  # noqa: T201
+
+
 @pytest.mark.serial
 @pytest.mark.faults
-@pytest.mark.parametrize("how", ["frozen", "killed"])
 @pytest.mark.parametrize("callers", CALLERS)
+@pytest.mark.parametrize("how", ["frozen (SIGSTOP)", "killed"])
 def test_an_outage_costs_the_first_call_one_timeout_and_the_others_nothing(
-    start_server, make, how, callers
+    start_server, make, table, how, callers
 ):
     """The first call of each caller at most `command_timeout`; the rest less than 1 ms.
 
-    That is, less than it takes a function that is at work for as long: threads take turns at the
-    interpreter, and others at this machine.
+    No caller waits in full twice: who waited for a silent server has learnt it for all. On a busy
+    machine any call is late now and then, so they may take as long as ones that use no cache.
     """
     server = start_server()
     backend = make(server.url, command_timeout=1.0)
     backend.get("key")
-    if how == "frozen":
+    frozen = how != "killed"
+    if frozen:
         server.pause()
     else:
         server.kill()
-    decorate = cached(backend=backend, ttl=60)
+    cache = cached(backend=backend, ttl=60)
     try:
-        found = CALLERS[callers](decorate)
-        again = [_late(CALLERS[callers], decorate) for _ in range(2)]
-
+        found = CALLERS[callers](cache)
+        calmest = rest = _p99(times[1:] for times in found)
+        allowed = 0.001
+        for _ in range(4):
+            if calmest < allowed:
+                break
+            allowed = max(allowed, _p99(CALLERS[callers](_busy)))
+            calmest = min(calmest, _p99(CALLERS[callers](cache)))
     finally:
-        if how == "frozen":
+        if frozen:
             server.resume()
+        else:
+            server.start()
     first = max(times[0] for times in found)
-    rest = _p99([one for times in found for one in times[1:]])
-    back = "-"
-    if how == "frozen":
-        took = _seconds_until_hits(backend)
-        back = f"{took:.2f} s"
-        assert took < 1.0
-    print(f"\n| {how} | {callers} | {first:.2f} s | {rest * 1e3:.3f} ms | {back} |")  # noqa: T201
+    back = _seconds_until_hits(backend)
+    cells = [how, callers, _shown(first), _shown(rest), _shown(back)]
+    table.append(f"| {' | '.join(cells)} |")
+    assert back < 2.0
     assert first < 1.0 + 0.3
-    bare = _late(CALLERS[callers], _busy)
-    assert min(rest, *again) < 0.001 + bare
+    assert max(sum(one > 0.9 for one in times) for times in found) <= 1
+    assert calmest < allowed
     assert 1 == backend.stats().outages
+
+
+def _shown(seconds):
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1e3:.2g} ms"
 
 
 def _seconds_until_hits(backend):
