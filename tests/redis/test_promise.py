@@ -309,6 +309,32 @@ def test_a_cancel_at_any_moment_costs_nobody_else_anything(proxy, make):
     assert max(longer) < 2, "a lease would be waited for much longer"
 
 
+def test_a_lease_goes_back_in_a_few_round_trips(proxy, make):
+    """Even from a process that has no connection yet but those of its event loop."""
+    backend = make(proxy.url)
+
+    async def main():
+        computing = asyncio.Event()
+
+        async def slow():
+            computing.set()
+            await asyncio.Event().wait()
+
+        await backend.aget("warm")
+        task = asyncio.create_task(backend.aget_or_set("key", slow, 5))
+        await asyncio.wait_for(computing.wait(), 30)
+        trips, accepted = proxy.trips, proxy.accepted
+        task.cancel()
+        await asyncio.wait([task])
+        assert await asyncio.to_thread(backend._loading.returns.drain, 30)
+        return proxy.trips - trips, proxy.accepted - accepted
+
+    with new_runner() as runner:
+        trips, accepted = runner.run(main())
+    assert trips <= 4, "an introduction, a look, and the end of the lease"
+    assert accepted <= 1
+
+
 @pytest.mark.parametrize("keys", [1, 10_000])
 def test_a_cancel_is_prompt_while_the_server_hangs(proxy, make, keys):
     """Leases are given back behind the one who is cancelled."""
