@@ -17,12 +17,11 @@ from typing import Any
 from jinpy_cache_core.entries.state import CachedValue
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
+    UNREADABLE,
     CacheClosedError,
     CacheConfigurationError,
     CacheException,
-    CacheSerializationError,
     CacheTimeoutError,
-    CacheValueError,
     shown_key,
 )
 from jinpy_cache_core.loading.background import Background
@@ -53,9 +52,6 @@ from jinpy_cache_core.outage.breaker import Breaker
 from jinpy_cache_core.sentinels import MISSING
 
 _log = logging.getLogger("jinpy_cache")
-
-UNREADABLE = (CacheSerializationError, CacheValueError)
-"""What reading raises where the store answered, but not with a value of this cache."""
 
 FINAL = (CacheClosedError, CacheConfigurationError)
 """What no call goes on without: the program is wrong, not the store."""

@@ -28,8 +28,8 @@ from typing import Any
 import attrs
 
 from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState
-from jinpy_cache_core.exceptions import CacheException, CacheReentryError
-from jinpy_cache_core.loading.base import UNREADABLE, Loading
+from jinpy_cache_core.exceptions import UNREADABLE, CacheException, CacheReentryError
+from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.calls import Call
 from jinpy_cache_core.loading.desk import Errand
 from jinpy_cache_core.loading.flights import Flight
@@ -42,8 +42,8 @@ from jinpy_cache_core.loading.waiting import Waiting, pauses
 from jinpy_cache_core.sentinels import MISSING
 
 RENEWAL_LIFETIME = 30.0
-"""Seconds after which a renewal is forgotten of which nobody told the end: an interrupt came between
-its mark and its start. One that takes longer holds a lease, which keeps others from beginning."""
+"""Seconds after which a renewal is forgotten of which nobody told the end, as an interrupt came
+before its start. One that takes longer holds a lease, which keeps others from beginning."""
 
 MOST_BACKING_OFF = 1024
 """How many keys are remembered whose renewal failed; beyond that they may be tried at once."""

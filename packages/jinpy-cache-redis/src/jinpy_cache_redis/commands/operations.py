@@ -28,7 +28,9 @@ from jinpy_cache_core.backend import (
     decisions,
     live,
     not_a_counter,
+    unread,
 )
+from jinpy_cache_core.exceptions import UNREADABLE
 from jinpy_cache_redis.commands.leases import LAYERED, deadline_of, has_layers, head_of, shows
 from jinpy_cache_redis.protocol.failures import ServerError
 from jinpy_cache_redis.protocol.requests import (
@@ -291,10 +293,7 @@ class Commands:
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if len(keys) > BATCH:
-            values: dict[str, Any] = {}
-            for at in range(0, len(keys), BATCH):
-                values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
-            return values
+            return (yield from self._get_in_batches(keys, default, once=once))
         if not keys:
             return {}
         prefix = self.prefix
@@ -306,23 +305,48 @@ class Commands:
         else:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
-        values = dict.fromkeys(keys, default)
+        values: dict[str, Any] = dict.fromkeys(keys, default)
+        failure: CacheException | None = None
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
             for key, payload in zip(keys, payloads, strict=True):
                 if payload is not None:
                     known = left.get(key)
-                    if known is None:
-                        layered = payload[:1] == LAYERED
-                        value = self.value(key, payload) if layered else decode(key, payload)
-                    else:
-                        value = self.value(key, payload, None, known)
+                    try:
+                        if known is None:
+                            layered = payload[:1] == LAYERED
+                            value = self.value(key, payload) if layered else decode(key, payload)
+                        else:
+                            value = self.value(key, payload, None, known)
+                    except UNREADABLE as error:
+                        failure = unread(failure, error, key, values)
+                        continue
                     if value is not MISSING:
                         values[key] = value
         except TypeError:
             for payload in payloads:
                 refuse_unless_bytes(payload)
             raise
+        if failure is not None:
+            raise failure
+        return values
+
+    def _get_in_batches(
+        self, keys: list[str], default: object, *, once: bool
+    ) -> Plan[dict[str, Any]]:
+        values: dict[str, Any] = {}
+        failure: CacheException | None = None
+        for at in range(0, len(keys), BATCH):
+            try:
+                found = yield from self.get_many(keys[at : at + BATCH], default, once=once)
+            except UNREADABLE as error:
+                if error.partial is None:
+                    raise
+                failure, found = failure or error, error.partial
+            values.update(found)
+        if failure is not None:
+            failure.partial = values
+            raise failure
         return values
 
     def _left_of_layered(
