@@ -14,6 +14,7 @@ class Proxy:
     """Forwards connections to one server, as well or as badly as it is told.
 
     Attributes:
+        rate: Bytes a second at which it takes what clients send; `None` for no limit.
         delay: Seconds by which every piece of the server's output is late.
         slice_bytes: How many bytes of the server's output are passed on at a time.
         cut_after: Close a connection once so many bytes of the server's output were passed on since
@@ -27,6 +28,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
+        self.rate: float | None = None
         self.delay = 0.0
         self.slice_bytes: int | None = None
         self.cut_after: int | None = None
@@ -82,6 +84,8 @@ class Proxy:
                     self.trips += inner in self._answered
                     self._answered.discard(inner)
                 outer.sendall(data)
+                if self.rate is not None:
+                    time.sleep(len(data) / self.rate)
         self._end(outer)
 
     def _downstream(self, inner: socket.socket, outer: socket.socket) -> None:

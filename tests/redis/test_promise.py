@@ -22,6 +22,7 @@ from tests.redis.proxy import Proxy
 
 from jinpy_cache_core.functions.cached import cached
 from jinpy_cache_redis import RedisCacheBackend
+from jinpy_cache_redis.commands import operations
 from jinpy_cache_testing.sync_view import new_runner
 
 CALLS = 10_000
@@ -221,6 +222,29 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
 
     assert dict.fromkeys(names, 1) == cache.get_many(names)
     assert trips <= 6
+
+
+@pytest.mark.parametrize("operation", ["set_many", "get_or_set_many"])
+def test_a_batch_on_a_slow_line_takes_several_times_what_one_command_may(
+    half, proxy, monkeypatch, operation
+):
+    """It is sent in parts, each with the time of one command, and all within one operation's."""
+    monkeypatch.setattr(operations, "BATCH_BYTES", 64 * 1024)
+    patient = {"operation_timeout": 60.0, "connect_timeout": LATE}
+    cache = half(proxy.url, command_timeout=1.5, retries=0, **patient)
+    cache.get("warm")
+    values = {f"k{number}": b"x" * 16_384 for number in range(200)}
+    proxy.rate = 1_000_000
+    began = time.monotonic()
+    if operation == "set_many":
+        cache.set_many(values)
+    else:
+        assert values == cache.get_or_set_many(values, lambda _: values)
+    took = time.monotonic() - began
+    proxy.rate = None
+
+    assert took > 1.5, "the line was not slow"
+    assert values == cache.get_many(values)
 
 
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):

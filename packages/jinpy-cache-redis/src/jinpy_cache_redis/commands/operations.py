@@ -6,7 +6,7 @@ client are transactions (`MULTI`), the latter guarded by `WATCH`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from jinpy_cache_core import (
@@ -24,6 +24,7 @@ from jinpy_cache_core.backend import (
     Claim,
     Claiming,
     Codec,
+    Filling,
     NewerEnvelopeError,
     decisions,
     live,
@@ -475,14 +476,14 @@ class Commands:
     def update_many(self, decisions: Mapping[str, Decision[T]]) -> Plan[dict[str, T]]:
         """Same as `update` for each key: one guarded transaction for all, where there can be one.
 
-        When somebody else is faster with one of them, all are looked at again; a few times, and
-        then one by one. In a cluster a transaction is about one slot, so each key has its own.
+        No more than a megabyte is sent at once, so that one command's time is enough for it. When
+        somebody else is faster with one of them, all are looked at again; a few times, and then one
+        by one. In a cluster a transaction is about one slot, so each key has its own.
         """
         results: dict[str, T] = {}
         keys = list(decisions)
         if not self._sharded:
-            for at in range(0, len(keys), BATCH):
-                batch = {key: decisions[key] for key in keys[at : at + BATCH]}
+            for batch in _parted(decisions):
                 results.update((yield from self._update_together(batch)))
         for key in keys:
             if key not in results:
@@ -549,6 +550,21 @@ def _claiming(stored: bytes, taken: tuple[bytes, float]) -> list[tuple[bytes, ..
         (b"GET", stored),
         (b"PTTL", stored),
     ]
+
+
+def _parted(decisions: Mapping[str, Decision[T]]) -> Iterator[dict[str, Decision[T]]]:
+    """Decisions in batches that are neither about too many keys nor about too many bytes."""
+    batch: dict[str, Decision[T]] = {}
+    size = 0
+    for key, decide in decisions.items():
+        filled = decide.cached if isinstance(decide, Filling) else None
+        size += 0 if filled is None else len(filled.payload)
+        if batch and (size > BATCH_BYTES or len(batch) >= BATCH):
+            yield batch
+            batch, size = {}, 0 if filled is None else len(filled.payload)
+        batch[key] = decide
+    if batch:
+        yield batch
 
 
 def _in_batches(requests: list[Request]) -> Plan[list[Any]]:
