@@ -14,7 +14,6 @@ class Proxy:
     """Forwards connections to one server, as well or as badly as it is told.
 
     Attributes:
-        rate: Bytes a second at which it takes what clients send; `None` for no limit.
         delay: Seconds by which every piece of the server's output is late.
         slice_bytes: How many bytes of the server's output are passed on at a time.
         cut_after: Close a connection once so many bytes of the server's output were passed on since
@@ -23,12 +22,12 @@ class Proxy:
         swallow: Pass nothing of the server's output on.
         garbage: What to pass on instead of the server's output.
         accepted: How many connections have been made so far.
+        largest: The most bytes that a client has sent between two replies.
         trips: How many times somebody has asked after a reply, or for the first time.
     """
 
     def __init__(self, port: int) -> None:
         self._target = ("127.0.0.1", port)
-        self.rate: float | None = None
         self.delay = 0.0
         self.slice_bytes: int | None = None
         self.cut_after: int | None = None
@@ -37,6 +36,7 @@ class Proxy:
         self.garbage: bytes | None = None
         self.accepted = 0
         self.trips = 0
+        self.largest = 0
         self._answered: set[socket.socket] = set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
@@ -79,13 +79,15 @@ class Proxy:
 
     def _upstream(self, inner: socket.socket, outer: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            sent = 0
             while data := inner.recv(65_536):
                 with self._lock:
-                    self.trips += inner in self._answered
+                    answered = inner in self._answered
+                    sent = len(data) if answered else sent + len(data)
+                    self.largest = max(self.largest, sent)
+                    self.trips += answered
                     self._answered.discard(inner)
                 outer.sendall(data)
-                if self.rate is not None:
-                    time.sleep(len(data) / self.rate)
         self._end(outer)
 
     def _downstream(self, inner: socket.socket, outer: socket.socket) -> None:

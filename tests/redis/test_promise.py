@@ -225,26 +225,20 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
 
 
 @pytest.mark.parametrize("operation", ["set_many", "get_or_set_many"])
-def test_a_batch_on_a_slow_line_takes_several_times_what_one_command_may(
-    half, proxy, monkeypatch, operation
-):
-    """It is sent in parts, each with the time of one command, and all within one operation's."""
+def test_a_large_batch_is_sent_in_parts(half, proxy, monkeypatch, operation):
+    """Each has the time of one command, so a slow line needs that for a part, not for all."""
     monkeypatch.setattr(operations, "BATCH_BYTES", 64 * 1024)
-    patient = {"operation_timeout": 60.0, "connect_timeout": LATE}
-    cache = half(proxy.url, command_timeout=1.5, retries=0, **patient)
+    cache = half(proxy.url)
     cache.get("warm")
     values = {f"k{number}": b"x" * 16_384 for number in range(200)}
-    proxy.rate = 1_000_000
-    began = time.monotonic()
+    proxy.largest = 0
     if operation == "set_many":
         cache.set_many(values)
     else:
         assert values == cache.get_or_set_many(values, lambda _: values)
-    took = time.monotonic() - began
-    proxy.rate = None
 
-    assert took > 1.5, "the line was not slow"
     assert values == cache.get_many(values)
+    assert proxy.largest < 128 * 1024
 
 
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
@@ -318,18 +312,21 @@ def test_a_cancel_at_any_moment_costs_nobody_else_anything(proxy, make):
     async def main():
         await backend.aget("warm")
         await other.aget("warm")
+        undisturbed = []
         for moment in range(10, 200, 15):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(moment / 1_000):
                     await backend.aget_or_set(f"key{moment}", slow, 5)
             behind_a_cancelled_one = await took(f"key{moment}")
-            longer.append(behind_a_cancelled_one - await took(f"free{moment}"))
+            undisturbed.append(await took(f"free{moment}"))
+            longer.append(behind_a_cancelled_one - undisturbed[-1])
+        return max(undisturbed) - min(undisturbed)
 
     with new_runner() as runner:
-        runner.run(main())
+        unsteadiness = runner.run(main())
         proxy.delay = 0.0
     *_, third_quarter = statistics.quantiles(longer)
-    assert third_quarter < 0.1 + ROUND_TRIP
+    assert third_quarter < 0.1 + ROUND_TRIP + unsteadiness
     assert max(longer) < 2, "a lease would be waited for much longer"
 
 
