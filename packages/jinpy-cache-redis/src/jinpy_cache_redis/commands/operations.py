@@ -557,14 +557,20 @@ def _parted(decisions: Mapping[str, Decision[T]]) -> Iterator[dict[str, Decision
     batch: dict[str, Decision[T]] = {}
     size = 0
     for key, decide in decisions.items():
-        filled = decide.cached if isinstance(decide, Filling) else None
-        size += 0 if filled is None else len(filled.payload)
-        if batch and (size > BATCH_BYTES or len(batch) >= BATCH):
+        more = _bytes_of(decide)
+        if batch and (size + more > BATCH_BYTES or len(batch) >= BATCH):
             yield batch
-            batch, size = {}, 0 if filled is None else len(filled.payload)
+            batch, size = {}, 0
         batch[key] = decide
+        size += more
     if batch:
         yield batch
+
+
+def _bytes_of(decision: object) -> int:
+    """How many bytes a decision is going to write, as far as that is known before."""
+    filled = decision.cached if isinstance(decision, Filling) else None
+    return 0 if filled is None else len(filled.payload)
 
 
 def _in_batches(requests: list[Request]) -> Plan[list[Any]]:
