@@ -31,6 +31,7 @@ from jinpy_cache_core import (
 from jinpy_cache_core.functions import wrappers
 from jinpy_cache_core.functions.arguments import text_of
 from jinpy_cache_core.functions.binding import CacheInfo
+from jinpy_cache_core.loading.lookup import RENEWAL_LIFETIME
 
 
 class Colour(enum.Enum):
@@ -552,6 +553,31 @@ def test_options_of_the_backend_hold_for_the_function(shelf, shelf_config):
     got.append(function())
 
     assert [0, 0, 0, 1] == got
+
+
+def test_a_renewal_that_was_interrupted_is_begun_again(shelf, shelf_config):
+    """An interrupt just before a renewal starts does not keep its key from being renewed."""
+    now = [1000.0]
+    backend = shelf(shelf_config(options={"refresh_ahead": 0.5}), clock=lambda: now[0])
+    values = iter(range(10))
+    function = cached(backend=backend, ttl=1_000, key="k")(lambda: next(values))
+    function()
+    now[0] += 600
+    start = backend._loading.background.in_thread
+
+    def interrupted(_work):
+        raise KeyboardInterrupt
+
+    backend._loading.background.in_thread = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        function()
+    backend._loading.background.in_thread = start
+    now[0] += RENEWAL_LIFETIME
+    got = [function()]
+    assert backend._loading.background.idle(30)
+    got.append(function())
+
+    assert [0, 1] == got
 
 
 def test_a_coroutine_method_is_a_coroutine_function(backend):

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import signal
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from jinpy_cache_core.backend import is_heavy
 from jinpy_cache_core.exceptions import CacheConnectionError
+from jinpy_cache_core.loading import exits
 from jinpy_cache_core.loading.desk import Desk
 from jinpy_cache_core.loading.failures import RecentFailures
 from jinpy_cache_core.loading.journal import INTERVAL, Journal
@@ -28,6 +30,17 @@ def test_a_few_failures_in_a_row_open_a_breaker():
     assert not breaker.open
     assert [False, True, False] == [breaker.failed(), breaker.failed(), breaker.failed()]
     assert breaker.open
+
+
+def test_one_failure_may_be_enough():
+    """Where it has cost all the time there is, nobody pays for a second and a third."""
+    breaker = Breaker(failures=3, timer=FakeClock(0.0))
+
+    assert breaker.failed(at_once=True)
+    assert breaker.open
+    assert not breaker.failed(at_once=True)
+    assert breaker.succeeded()
+    assert not breaker.open
 
 
 def test_one_probe_at_a_time_closes_it():
@@ -99,6 +112,42 @@ def test_what_happens_again_and_again_is_one_line_and_a_count(caplog):
         "Another.",
         "It failed: x (999 more like this since the last line.)",
     ] == [record.getMessage() for record in caplog.records]
+
+
+@pytest.fixture
+def default_sigterm():
+    """SIGTERM as a program finds it that handles nothing."""
+    before = signal.getsignal(signal.SIGTERM), exits._handles_sigterm
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    exits._handles_sigterm = False
+    yield
+    exits._handles_sigterm = before[1]
+    signal.signal(signal.SIGTERM, before[0])
+
+
+@pytest.mark.usefixtures("default_sigterm")
+def test_sigterm_is_handled_once_and_where_nobody_else_does():
+    """A program may take the handler away, or have its own; neither is undone by the next cache."""
+
+    class Leaving:
+        def leave(self, seconds):
+            raise NotImplementedError
+
+    leaving = Leaving()
+    exits.watch_exit(leaving, signals=False)
+    seen = [signal.getsignal(signal.SIGTERM)]
+    exits.watch_exit(leaving, signals=True)
+    seen.append(signal.getsignal(signal.SIGTERM))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    exits.watch_exit(leaving, signals=True)
+    seen.append(signal.getsignal(signal.SIGTERM))
+    exits._handles_sigterm = False
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    exits.watch_exit(leaving, signals=True)
+    seen.append(signal.getsignal(signal.SIGTERM))
+
+    default, ignore = signal.SIG_DFL, signal.SIG_IGN
+    assert [default, exits._on_sigterm, default, ignore] == seen
 
 
 def test_nobody_joins_a_question_that_was_sent():

@@ -22,6 +22,7 @@ class Proxy:
         swallow: Pass nothing of the server's output on.
         garbage: What to pass on instead of the server's output.
         accepted: How many connections have been made so far.
+        largest: The most bytes that a client has sent between two replies.
         trips: How many times somebody has asked after a reply, or for the first time.
     """
 
@@ -35,6 +36,7 @@ class Proxy:
         self.garbage: bytes | None = None
         self.accepted = 0
         self.trips = 0
+        self.largest = 0
         self._answered: set[socket.socket] = set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
@@ -77,9 +79,13 @@ class Proxy:
 
     def _upstream(self, inner: socket.socket, outer: socket.socket) -> None:
         with contextlib.suppress(OSError):
+            sent = 0
             while data := inner.recv(65_536):
                 with self._lock:
-                    self.trips += inner in self._answered
+                    answered = inner in self._answered
+                    sent = len(data) if answered else sent + len(data)
+                    self.largest = max(self.largest, sent)
+                    self.trips += answered
                     self._answered.discard(inner)
                 outer.sendall(data)
         self._end(outer)

@@ -4,6 +4,7 @@ import collections
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -31,6 +32,11 @@ SERVERS = {
     "gevent": [*GUNICORN, "--worker-class", "gevent"],
     "uvicorn": ["-m", "uvicorn", f"{APP}:asgi", "--workers", "2", "--log-level", "warning"],
 }
+
+HANGING_UP = [
+    *("-m", "uvicorn", "tests.redis.programs.hanging_up:application"),
+    *("--workers", "2", "--log-level", "critical"),
+]
 
 
 @pytest.fixture(params=["redis", "file"])
@@ -136,6 +142,39 @@ def test_workers_compute_once_and_count_exactly(name, settings, server) -> None:
 def get_or_retry(name: str, port: int, path: str) -> str:
     """Ask once; where workers are recycled under the requests, until one answers."""
     return patient_get(port, path) if "recycled" in name else get(port, path)
+
+
+def test_clients_that_hang_up(settings, server) -> None:
+    """A browser that goes away while its request computes is missed by nobody."""
+    process, port = started(HANGING_UP, settings)
+    took, found = [], []
+    try:
+        with CacheBackendFactory.create(settings["CACHE"]) as backend:
+            for number in range(20):
+                hang_up(port, str(number), settings)
+                began = time.monotonic()
+                found.append(backend.get_or_set(f"avalue:{number}", lambda: "mine"))
+                took.append(time.monotonic() - began)
+            assert "value of start" == backend.get("avalue:start")
+    finally:
+        ended(process)
+    print(f"\nthe next caller waited {max(took):.2f} s at most")  # noqa: T201
+    assert max(took) < 3.0, "a lease that is not given back lasts for ten"
+    assert found.count("mine") > 10, "the one who hung up went on computing"
+    if settings["CACHE"].startswith("redis"):
+        with server.admin() as client:
+            assert not [
+                key for key in client.keys("web:*") if b"\xc1\x01\x01" == client.get(key)[:3]
+            ]
+
+
+def hang_up(port: int, key: str, settings: dict[str, str]) -> None:
+    """Ask for a value, and go away as soon as it is being computed."""
+    with socket.create_connection(("127.0.0.1", port), 30) as asking:
+        asking.sendall(f"GET /value/{key} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        until = time.monotonic() + 30
+        while not computations(settings)[f"{key}"] and time.monotonic() < until:
+            time.sleep(0.005)
 
 
 def test_celery_prefork(settings, tmp_path) -> None:

@@ -1,10 +1,12 @@
 """A server that freezes, dies and comes back under functions: the value, on time, whatever it does.
 
-`pytest -s` prints the table that the guide on failures shows.
+`pytest -s tests/redis/test_promise.py -k outage` prints the table that the guide on failures shows.
 """
 
 import asyncio
 import contextlib
+import inspect
+import itertools
 import signal
 import statistics
 import subprocess
@@ -20,10 +22,12 @@ from tests.redis.proxy import Proxy
 
 from jinpy_cache_core.functions.cached import cached
 from jinpy_cache_redis import RedisCacheBackend
+from jinpy_cache_redis.commands import operations
 from jinpy_cache_testing.sync_view import new_runner
 
 CALLS = 10_000
 ROUND_TRIP = 0.04
+BUSY = 0.0002
 
 pytestmark = [pytest.mark.redis]
 
@@ -37,27 +41,25 @@ def _times(call, count=CALLS):
     return times
 
 
-def _p99(times):
-    return sorted(times)[int(len(times) * 0.99)]
+def _p99(found):
+    times = sorted(itertools.chain.from_iterable(found))
+    return times[int(len(times) * 0.99)]
 
 
-def _late(callers, decorate):
-    return _p99([one for times in callers(decorate) for one in times])
+def _same(n):
+    return n
 
 
-def _sync(decorate):
-    @decorate
-    def function(n):
-        return n
-
-    return [_times(function)]
+async def _asame(n):
+    return n
 
 
-def _threads(decorate):
-    @decorate
-    def function(n):
-        return n
+def _sync(cache):
+    return [_times(cache(_same))]
 
+
+def _threads(cache):
+    function = cache(_same)
     found = []
     threads = [
         threading.Thread(target=lambda: found.append(_times(function, CALLS // 4)))
@@ -70,10 +72,8 @@ def _threads(decorate):
     return found
 
 
-def _tasks(decorate):
-    @decorate
-    async def function(n):
-        return n
+def _tasks(cache):
+    function = cache(_asame)
 
     async def task():
         times = []
@@ -92,59 +92,89 @@ def _tasks(decorate):
 
 
 def _busy(function):
-    """As long at work as a call without its store, and nothing else."""
+    """Work in the place of a cache: calls that wait for nobody, as a busy machine has them."""
 
-    def call(n):
-        until = time.perf_counter() + 0.00008
-        while time.perf_counter() < until:
+    def work():
+        until = time.thread_time() + BUSY
+        while time.thread_time() < until:
             pass
-        return function(n)
 
-    return call
+    if inspect.iscoroutinefunction(function):
+
+        async def call(n):
+            work()
+            return await function(n)
+
+        return call
+
+    return lambda n: (work(), function(n))
 
 
 CALLERS = {"one thread": _sync, "4 threads": _threads, "200 tasks": _tasks}
 
 
+TABLE = """
+| server | callers | first call at most | 99 of 100 others within | hits again after it goes on |
+|---|---|---|---|---|
+"""
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Rows of the table, printed when all are there."""
+    rows = []
+    yield rows
+    print(TABLE + "\n".join(rows))  # noqa: T201
+
+
 @pytest.mark.serial
 @pytest.mark.faults
-@pytest.mark.parametrize("how", ["frozen", "killed"])
 @pytest.mark.parametrize("callers", CALLERS)
+@pytest.mark.parametrize("how", ["frozen (SIGSTOP)", "killed"])
 def test_an_outage_costs_the_first_call_one_timeout_and_the_others_nothing(
-    start_server, make, how, callers
+    start_server, make, table, how, callers
 ):
     """The first call of each caller at most `command_timeout`; the rest less than 1 ms.
 
-    That is, less than it takes a function that is at work for as long: threads take turns at the
-    interpreter, and others at this machine.
+    No caller waits in full twice: who waited for a silent server has learnt it for all. On a busy
+    machine any call is late now and then, so they may take as long as ones that use no cache.
     """
     server = start_server()
     backend = make(server.url, command_timeout=1.0)
     backend.get("key")
-    if how == "frozen":
+    frozen = how != "killed"
+    if frozen:
         server.pause()
     else:
         server.kill()
-    decorate = cached(backend=backend, ttl=60)
+    cache = cached(backend=backend, ttl=60)
     try:
-        found = CALLERS[callers](decorate)
-        again = [_late(CALLERS[callers], decorate) for _ in range(2)]
-
+        found = CALLERS[callers](cache)
+        calmest = rest = _p99(times[1:] for times in found)
+        allowed = 0.001
+        for _ in range(4):
+            if calmest < allowed:
+                break
+            allowed = max(allowed, _p99(CALLERS[callers](_busy)))
+            calmest = min(calmest, _p99(CALLERS[callers](cache)))
     finally:
-        if how == "frozen":
+        if frozen:
             server.resume()
+        else:
+            server.start()
     first = max(times[0] for times in found)
-    rest = _p99([one for times in found for one in times[1:]])
-    back = "-"
-    if how == "frozen":
-        took = _seconds_until_hits(backend)
-        back = f"{took:.2f} s"
-        assert took < 1.0
-    print(f"\n| {how} | {callers} | {first:.2f} s | {rest * 1e3:.3f} ms | {back} |")  # noqa: T201
+    back = _seconds_until_hits(backend)
+    cells = [how, callers, _shown(first), _shown(rest), _shown(back)]
+    table.append(f"| {' | '.join(cells)} |")
+    assert back < 2.0
     assert first < 1.0 + 0.3
-    bare = _late(CALLERS[callers], _busy)
-    assert min(rest, *again) < 0.001 + bare
+    assert max(sum(one > 0.9 for one in times) for times in found) <= 1
+    assert calmest < allowed
     assert 1 == backend.stats().outages
+
+
+def _shown(seconds):
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{seconds * 1e3:.2g} ms"
 
 
 def _seconds_until_hits(backend):
@@ -192,6 +222,23 @@ def test_a_thousand_missing_keys_cost_a_handful_of_round_trips(half, proxy):
 
     assert dict.fromkeys(names, 1) == cache.get_many(names)
     assert trips <= 6
+
+
+@pytest.mark.parametrize("operation", ["set_many", "get_or_set_many"])
+def test_a_large_batch_is_sent_in_parts(half, proxy, monkeypatch, operation):
+    """Each has the time of one command, so a slow line needs that for a part, not for all."""
+    monkeypatch.setattr(operations, "BATCH_BYTES", 64 * 1024)
+    cache = half(proxy.url)
+    cache.get("warm")
+    values = {f"k{number}": b"x" * 16_384 for number in range(200)}
+    proxy.largest = 0
+    if operation == "set_many":
+        cache.set_many(values)
+    else:
+        assert values == cache.get_or_set_many(values, lambda _: values)
+
+    assert values == cache.get_many(values)
+    assert proxy.largest < 128 * 1024
 
 
 def test_a_burst_on_one_key_is_one_question(server, slow_link, make):
@@ -265,19 +312,48 @@ def test_a_cancel_at_any_moment_costs_nobody_else_anything(proxy, make):
     async def main():
         await backend.aget("warm")
         await other.aget("warm")
+        undisturbed = []
         for moment in range(10, 200, 15):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(moment / 1_000):
                     await backend.aget_or_set(f"key{moment}", slow, 5)
             behind_a_cancelled_one = await took(f"key{moment}")
-            longer.append(behind_a_cancelled_one - await took(f"free{moment}"))
+            undisturbed.append(await took(f"free{moment}"))
+            longer.append(behind_a_cancelled_one - undisturbed[-1])
+        return max(undisturbed) - min(undisturbed)
 
     with new_runner() as runner:
-        runner.run(main())
+        unsteadiness = runner.run(main())
         proxy.delay = 0.0
     *_, third_quarter = statistics.quantiles(longer)
-    assert third_quarter < 0.1 + ROUND_TRIP
+    assert third_quarter < 0.1 + ROUND_TRIP + unsteadiness
     assert max(longer) < 2, "a lease would be waited for much longer"
+
+
+def test_a_lease_goes_back_in_a_few_round_trips(proxy, make):
+    """Even from a process that has no connection yet but those of its event loop."""
+    backend = make(proxy.url)
+
+    async def main():
+        computing = asyncio.Event()
+
+        async def slow():
+            computing.set()
+            await asyncio.Event().wait()
+
+        await backend.aget("warm")
+        task = asyncio.create_task(backend.aget_or_set("key", slow, 5))
+        await asyncio.wait_for(computing.wait(), 30)
+        trips, accepted = proxy.trips, proxy.accepted
+        task.cancel()
+        await asyncio.wait([task])
+        assert await asyncio.to_thread(backend._loading.returns.drain, 30)
+        return proxy.trips - trips, proxy.accepted - accepted
+
+    with new_runner() as runner:
+        trips, accepted = runner.run(main())
+    assert trips <= 4, "an introduction, a look, and the end of the lease"
+    assert accepted <= 1
 
 
 @pytest.mark.parametrize("keys", [1, 10_000])

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 
+import anyio
 import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
@@ -94,8 +95,7 @@ async def task():
         floor, began = floors[key], time.monotonic()
         patience = chance.random() * 0.05 if chance.random() < 0.3 else None
         try:
-            async with asyncio.timeout(patience):
-                got = await avalue(key)
+            got = await chance.choice(WAYS)(avalue(key), patience)
         except TimeoutError as error:
             if isinstance(error, CacheException):
                 failed(error)
@@ -104,6 +104,60 @@ async def task():
             failed(error)
         else:
             judge(key, floor, got, began)
+
+
+async def by_timeout(call, patience):
+    async with asyncio.timeout(patience):
+        return await call
+
+
+async def by_scope(call, patience):
+    with anyio.fail_after(patience):
+        return await call
+
+
+async def by_twice(call, patience):
+    running = asyncio.create_task(call)
+    done, _ = await asyncio.wait([running], timeout=patience)
+    if done:
+        return running.result()
+    running.cancel()
+    await asyncio.sleep(0)
+    running.cancel()
+    try:
+        return await running
+    except asyncio.CancelledError:
+        raise TimeoutError from None
+
+
+class Sibling(Exception):
+    pass
+
+
+async def by_sibling(call, patience):
+    got = []
+
+    async def ask():
+        got.append(await call)
+        group.cancel_scope.cancel()
+
+    async def fail():
+        await asyncio.sleep(patience)
+        raise Sibling
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(ask)
+            if patience is not None:
+                group.start_soon(fail)
+    except* Sibling:
+        pass
+    if not got:
+        raise TimeoutError
+    return got[0]
+
+
+WAYS = (by_timeout, by_scope, by_twice, by_sibling)
 
 
 async def main():

@@ -5,12 +5,13 @@ away, and `except CacheException` everything this library raises on purpose.
 """
 
 import os
-from typing import ClassVar, Final, Self, TypeVar
+from typing import Any, ClassVar, Final, Self, TypeVar
 
 from jinpy_cache_core.enums import CacheErrorType, CacheOperation
 
 __all__ = [
     "SHOWN_KEY_LENGTH",
+    "UNREADABLE",
     "CacheBackendError",
     "CacheClosedError",
     "CacheConfigurationError",
@@ -68,6 +69,8 @@ class CacheException(Exception):  # noqa: N818 - the published name
         server_code: The word a server put before its error (`"READONLY"`), if one did.
         errno: The operating system's error number, if there is one.
         began: When the operation began, on the monotonic clock, if a store noted it.
+        partial: What `get_many` could read, where `key` could not be: every other key that was
+            asked for, with its value or the default; `None` for all other errors.
     """
 
     default_code: ClassVar[CacheErrorType] = CacheErrorType.UNKNOWN
@@ -94,6 +97,7 @@ class CacheException(Exception):  # noqa: N818 - the published name
         self.server_code = server_code
         self.errno = errno
         self.began: float | None = None
+        self.partial: dict[str, Any] | None = None
 
     def in_context(
         self,
@@ -214,3 +218,7 @@ class CacheClosedError(CacheException):
     """The backend or manager was closed; nothing is reopened silently."""
 
     default_code = CacheErrorType.CLOSED
+
+
+UNREADABLE: Final = (CacheSerializationError, CacheValueError)
+"""What reading raises where the store answered, but not with a value of this cache."""

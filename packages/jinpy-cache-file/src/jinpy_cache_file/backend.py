@@ -44,7 +44,9 @@ from jinpy_cache_core.backend import (
     note_unchosen_namespace,
     signature_of,
     substitutes,
+    unread,
 )
+from jinpy_cache_core.exceptions import UNREADABLE
 from jinpy_cache_file import registry
 from jinpy_cache_file.config import FileCacheConfig
 from jinpy_cache_file.directory import default_directory
@@ -364,14 +366,20 @@ class FileCacheBackend(BaseBackend):
         payloads = self._opened()._store.read_many(wanted)
         values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
+        failure: CacheException | None = None
         for key, payload in zip(wanted, payloads, strict=True):
             if payload is not None:
                 try:
                     value = decode(key, payload)
                 except NewerEnvelopeError:
                     continue
+                except UNREADABLE as error:
+                    failure = unread(failure, error, key, values)
+                    continue
                 if value is not MISSING:
                     values[key] = value
+        if failure is not None:
+            raise failure
         return values
 
     def _store_many(self, payloads: dict[str, bytes], seconds: float) -> None:

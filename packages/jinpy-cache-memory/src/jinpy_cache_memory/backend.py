@@ -39,8 +39,9 @@ from jinpy_cache_core.backend import (
     negated,
     not_a_counter,
     signature_of,
+    unread,
 )
-from jinpy_cache_core.exceptions import CacheValueTypeError
+from jinpy_cache_core.exceptions import UNREADABLE, CacheValueTypeError
 from jinpy_cache_memory.config import MemoryCacheConfig
 from jinpy_cache_memory.engine import Dropped, Engine, EngineClosed
 from jinpy_cache_memory.eviction.names import policy_maker
@@ -203,11 +204,20 @@ class MemoryCacheBackend(DirectBackend):
         wanted = check_keys(keys)
         self._opened()
         values = dict.fromkeys(wanted, default)
+        failure: CacheException | None = None
         for key in wanted:
             entry = self._engine.find(key)
-            value = MISSING if entry is None else self._stored_values.value(key, entry.value, None)
-            if value is not MISSING:
-                values[key] = value
+            if entry is None:
+                continue
+            try:
+                value = self._stored_values.value(key, entry.value, None)
+            except UNREADABLE as error:
+                failure = unread(failure, error, key, values)
+            else:
+                if value is not MISSING:
+                    values[key] = value
+        if failure is not None:
+            raise failure
         return values
 
     @mapped_errors(CacheOperation.SET_MANY)

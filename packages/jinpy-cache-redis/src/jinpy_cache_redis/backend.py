@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import threading
+import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
@@ -18,6 +19,7 @@ from jinpy_cache_core import (
     CacheException,
     CacheInterface,
     CacheOperation,
+    CacheTimeoutError,
     Clock,
     Decision,
     Record,
@@ -167,6 +169,14 @@ class RedisCacheBackend(BaseBackend):
 
     def _is_outage(self, error: CacheException) -> bool:
         return super()._is_outage(error) and not isinstance(error, PoolBusyError)
+
+    def _is_silent(self, error: CacheException) -> bool:
+        settings, began = self._config, error.began
+        if not isinstance(error, CacheTimeoutError) or began is None:
+            return False
+        waited = time.monotonic() - began
+        in_full = min(settings.connect_timeout, settings.command_timeout)
+        return waited >= in_full and not self._drivers.pulse.since(began)
 
     def _has_answered(self) -> bool:
         return self._drivers.pulse.take()

@@ -12,6 +12,7 @@ from jinpy_cache_core.backend.errors import (
     afalse_on_failure,
     false_on_failure,
     mapped_errors,
+    unread,
 )
 from jinpy_cache_core.backend.heavy import HEAVY_BATCH, HEAVY_BYTES, is_heavy
 from jinpy_cache_core.backend.sharing import note_unchosen_namespace
@@ -98,4 +99,5 @@ __all__ = [
     "signature_of",
     "state_of",
     "substitutes",
+    "unread",
 ]

@@ -119,6 +119,24 @@ class ErrorEdge:
         return self._closed and isinstance(error, CacheConnectionError)
 
 
+def unread(
+    first: CacheException | None, error: CacheException, key: str, values: dict[str, Any]
+) -> CacheException:
+    """Note that one of many values cannot be read; the error to raise once the others are there.
+
+    Args:
+        first: The error of the first that could not be read, if this is not the first.
+        error: Why this one cannot be.
+        key: Whose value it is.
+        values: What is going to be returned; it goes without this key, and along with the error.
+    """
+    values.pop(key, None)
+    if first is not None:
+        return first
+    error.partial = values
+    return error.in_context(key=key)
+
+
 def mapped_errors(
     operation: CacheOperation, *, miss: Substitute | None = None
 ) -> Callable[[Callable[Concatenate[S, P], T]], Callable[Concatenate[S, P], T]]:

@@ -43,6 +43,13 @@ class LeaseStore(AsyncOperations):
         away = isinstance(error, (CacheConnectionError, CacheTimeoutError))
         return away and error.server_code is None
 
+    def _is_silent(self, error: CacheException) -> bool:
+        """Whether the store has let a caller wait in full, and meanwhile told nobody anything.
+
+        One such failure is enough to leave it alone: the next caller would wait as long.
+        """
+        return False
+
     def _has_answered(self) -> bool:
         """Whether it has answered anybody since this was last asked, as far as that is known."""
         return False

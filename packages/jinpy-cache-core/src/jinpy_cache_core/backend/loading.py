@@ -183,6 +183,7 @@ class LoadingOperations(LeaseStore):
                 known = self._reading_many()(wanted, MISSING)
             except CacheException as error:
                 call = self._loading.failed_read(error, policy, "")
+                known = error.partial or known
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
             plan = load_many(self._lookup, missing, factory, policy, force=force_refresh, call=call)
@@ -209,6 +210,7 @@ class LoadingOperations(LeaseStore):
                 known = await self._areading_many()(wanted, MISSING)
             except CacheException as error:
                 call = self._loading.failed_read(error, policy, "")
+                known = error.partial or known
         missing = [key for key in wanted if known.get(key, MISSING) is MISSING]
         if missing:
             plan = load_many(self._lookup, missing, factory, policy, force=force_refresh, call=call)

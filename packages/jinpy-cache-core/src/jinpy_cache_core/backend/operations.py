@@ -163,7 +163,8 @@ class Operations(Primitives, CacheInterface):
 
         Raises:
             CacheKeyTypeError: `keys` is a single str.
-            CacheSerializationError: One of the stored values is no value.
+            CacheSerializationError: One of the stored values is no value: that of the error's
+                `key`. Its `partial` holds all that could be read, misses included.
         """
         return self._found(check_keys(keys), default)
 

@@ -8,7 +8,7 @@ runs atomically.
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
-from jinpy_cache_core.backend.errors import ErrorEdge
+from jinpy_cache_core.backend.errors import ErrorEdge, unread
 from jinpy_cache_core.clock import WALL, Clock
 from jinpy_cache_core.codec.codec import Codec
 from jinpy_cache_core.config import BaseCacheBackendConfig
@@ -18,8 +18,10 @@ from jinpy_cache_core.entries.keys import check_key
 from jinpy_cache_core.entries.records import Decision, Record
 from jinpy_cache_core.entries.ttl import TTL, ttl_seconds
 from jinpy_cache_core.exceptions import (
+    UNREADABLE,
     CacheConfigurationError,
     CacheConfigurationTypeError,
+    CacheException,
     CacheValueTypeError,
 )
 from jinpy_cache_core.sentinels import MISSING
@@ -139,12 +141,19 @@ class Primitives(ErrorEdge):
     ) -> dict[str, Any]:
         now = self._now()
         values = dict.fromkeys(keys, default)
+        failure: CacheException | None = None
         for key, stored in zip(keys, records, strict=True):
             record = decisions.live(stored, now)
             if record is not None:
-                value = self._value(key, record)
-                if value is not MISSING:
-                    values[key] = value
+                try:
+                    value = self._value(key, record)
+                except UNREADABLE as error:
+                    failure = unread(failure, error, key, values)
+                else:
+                    if value is not MISSING:
+                        values[key] = value
+        if failure is not None:
+            raise failure
         return values
 
     def _encoded(self, items: Mapping[str, object]) -> dict[str, bytes]:

@@ -17,12 +17,11 @@ from typing import Any
 from jinpy_cache_core.entries.state import CachedValue
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
+    UNREADABLE,
     CacheClosedError,
     CacheConfigurationError,
     CacheException,
-    CacheSerializationError,
     CacheTimeoutError,
-    CacheValueError,
     shown_key,
 )
 from jinpy_cache_core.loading.background import Background
@@ -53,9 +52,6 @@ from jinpy_cache_core.outage.breaker import Breaker
 from jinpy_cache_core.sentinels import MISSING
 
 _log = logging.getLogger("jinpy_cache")
-
-UNREADABLE = (CacheSerializationError, CacheValueError)
-"""What reading raises where the store answered, but not with a value of this cache."""
 
 FINAL = (CacheClosedError, CacheConfigurationError)
 """What no call goes on without: the program is wrong, not the store."""
@@ -177,24 +173,26 @@ class Loading:
             self.journal.warn(kind, "The cache %r was gone without: %s", self.store.name, error)
 
     def note_outage(self, error: CacheException) -> None:
-        """Count a failure of the store; several in a row, and it is not asked any more."""
+        """Count a failure of the store; several in a row, and it is not asked any more.
+
+        So it is after one for which a caller has waited in full while nobody was answered.
+        """
         if not self.store._is_outage(error):
             return
+        silent = self.store._is_silent(error)
         if self.store._has_answered():
             self.answered()
-        if self.outage.failed():
+        if self.outage.failed(at_once=silent):
             self.counters.add("outages")
             self.events.tell(OutageBegan, key="", error=error)
-            _log.warning(
-                "The cache %r does not answer; it is left alone until it does. Last: %s",
-                self.store.name,
-                error,
-            )
+            message = "The cache %r does not answer; it is left alone until it does. Last: %s"
+            self.journal.warn("outage", message, self.store.name, error)
 
     def _outage_ended(self) -> None:
         seconds = time.monotonic() - self.outage.since
         self.events.tell(OutageEnded, key="", seconds=seconds)
-        _log.warning("The cache %r answers again, after %.1f s.", self.store.name, seconds)
+        message = "The cache %r answers again, after %.1f s."
+        self.journal.warn("outage over", message, self.store.name, seconds)
 
     def probe(self) -> None:
         """Have the store asked in the background whether it answers again, if that is due."""

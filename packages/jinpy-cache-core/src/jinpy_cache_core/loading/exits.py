@@ -27,6 +27,7 @@ class Leaves(Protocol):
 
 _everyone: "WeakSet[Leaves]" = WeakSet()
 _lock = threading.RLock()
+_handles_sigterm = False
 
 
 def watch_exit(leaving: Leaves, *, signals: bool) -> None:
@@ -36,12 +37,15 @@ def watch_exit(leaving: Leaves, *, signals: bool) -> None:
         leaving: What has leases to give back.
         signals: Whether SIGTERM counts, if nobody handles it: the default would end the process at
             once. After the leases are given back it does.
+            Once for a process: who takes our handler away afterwards has decided otherwise.
     """
+    global _handles_sigterm  # noqa: PLW0603
     with _lock:
         _everyone.add(leaving)
     if not signals or threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+    if not _handles_sigterm and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        _handles_sigterm = True
         signal.signal(signal.SIGTERM, _on_sigterm)
 
 

@@ -22,13 +22,14 @@ A store that fails is asked no more in that call: the caller then computes, alon
 import functools
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
 from jinpy_cache_core.entries.state import EMPTY, CachedValue, EntryState
-from jinpy_cache_core.exceptions import CacheException, CacheReentryError
-from jinpy_cache_core.loading.base import UNREADABLE, Loading
+from jinpy_cache_core.exceptions import UNREADABLE, CacheException, CacheReentryError
+from jinpy_cache_core.loading.base import Loading
 from jinpy_cache_core.loading.calls import Call
 from jinpy_cache_core.loading.desk import Errand
 from jinpy_cache_core.loading.flights import Flight
@@ -39,6 +40,10 @@ from jinpy_cache_core.loading.requests import Request
 from jinpy_cache_core.loading.steps import Breathe, Pause, Plan, Spawn, Wait, carried
 from jinpy_cache_core.loading.waiting import Waiting, pauses
 from jinpy_cache_core.sentinels import MISSING
+
+RENEWAL_LIFETIME = 30.0
+"""Seconds after which a renewal is forgotten of which nobody told the end, as an interrupt came
+before its start. One that takes longer holds a lease, which keeps others from beginning."""
 
 MOST_BACKING_OFF = 1024
 """How many keys are remembered whose renewal failed; beyond that they may be tried at once."""
@@ -80,9 +85,9 @@ class Lookup:
             return (yield from self.load(request, call))
         due = state.lease is None and is_due(cached, now, request.policy, self.loading.chance)
         if due and now >= self._renewing.get(request.key, -math.inf):
-            self._renewing[request.key] = math.inf
-            ended = functools.partial(self._renewed, request.key)
-            if not (yield Spawn(self._renew(request, cached), ended)):
+            mark = self._renewing[request.key] = now + RENEWAL_LIFETIME
+            ended = functools.partial(self._renewed, request.key, mark)
+            if not (yield Spawn(self._renew(request, cached, ended), ended)):
                 ended()
         return value
 
@@ -229,7 +234,9 @@ class Lookup:
             self.loading.flights.end(flight)
         return flight, claim
 
-    def _renew(self, request: Request, cached: CachedValue) -> Plan[None]:
+    def _renew(
+        self, request: Request, cached: CachedValue, ended: Callable[[], None]
+    ) -> Plan[None]:
         """Compute a fresh value anew, unless somebody else is at it or has done so."""
         try:
             call = self.loading.call(request.policy)
@@ -250,10 +257,10 @@ class Lookup:
                 self._renewing.clear()
             self._renewing[request.key] = again
         finally:
-            self._renewed(request.key)
+            ended()
 
-    def _renewed(self, key: str) -> None:
-        if self._renewing.get(key) == math.inf:
+    def _renewed(self, key: str, mark: float) -> None:
+        if self._renewing.get(key) == mark:  # else it failed, and is left alone for a while
             self._renewing.pop(key, None)
 
     def follow(

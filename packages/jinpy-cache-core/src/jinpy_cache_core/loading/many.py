@@ -9,8 +9,7 @@ from typing import Any, cast
 import attrs
 
 from jinpy_cache_core.entries.state import CachedValue
-from jinpy_cache_core.exceptions import CacheReentryError, CacheValueTypeError
-from jinpy_cache_core.loading.base import UNREADABLE
+from jinpy_cache_core.exceptions import UNREADABLE, CacheReentryError, CacheValueTypeError
 from jinpy_cache_core.loading.calls import Call
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import FactoryFailed

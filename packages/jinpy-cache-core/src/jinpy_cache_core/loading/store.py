@@ -44,6 +44,10 @@ class LoadingStore(Protocol):
         """Whether an error says that the store is away or hangs, and not that it answered."""
         ...
 
+    def _is_silent(self, error: CacheException) -> bool:
+        """Whether the store has let a caller wait in full, and meanwhile told nobody anything."""
+        ...
+
     def _has_answered(self) -> bool:
         """Whether it has answered anybody since this was last asked, as far as that is known."""
         ...

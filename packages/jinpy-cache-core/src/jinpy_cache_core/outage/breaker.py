@@ -6,7 +6,8 @@ that grow and are spread by chance, so that a thousand processes do not come bac
 A probe that is answered closes it.
 
 Which failures count is for the caller to say: a refusal is an answer, and a queue of our own is no
-outage.
+outage. One that has cost a caller all the time it may take opens it at once: two more would cost as
+much each, where a needless probe costs a moment.
 """
 
 import random
@@ -69,13 +70,17 @@ class Breaker:
     def _renew_locks(self) -> None:
         self._lock = threading.RLock()
 
-    def failed(self) -> bool:
-        """Note a failure; whether it opened the breaker."""
+    def failed(self, *, at_once: bool = False) -> bool:
+        """Note a failure; whether it opened the breaker.
+
+        Args:
+            at_once: It is enough by itself.
+        """
         with self._lock:
             if self.open:
                 return False
             self._failed += 1
-            if self._failed < self._needed:
+            if self._failed < self._needed and not at_once:
                 return False
             self.open = True
             self.since = self._timer()

@@ -6,7 +6,7 @@ client are transactions (`MULTI`), the latter guarded by `WATCH`.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from jinpy_cache_core import (
@@ -24,11 +24,14 @@ from jinpy_cache_core.backend import (
     Claim,
     Claiming,
     Codec,
+    Filling,
     NewerEnvelopeError,
     decisions,
     live,
     not_a_counter,
+    unread,
 )
+from jinpy_cache_core.exceptions import UNREADABLE
 from jinpy_cache_redis.commands.leases import LAYERED, deadline_of, has_layers, head_of, shows
 from jinpy_cache_redis.protocol.failures import ServerError
 from jinpy_cache_redis.protocol.requests import (
@@ -291,10 +294,7 @@ class Commands:
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if len(keys) > BATCH:
-            values: dict[str, Any] = {}
-            for at in range(0, len(keys), BATCH):
-                values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
-            return values
+            return (yield from self._get_in_batches(keys, default, once=once))
         if not keys:
             return {}
         prefix = self.prefix
@@ -306,23 +306,48 @@ class Commands:
         else:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
-        values = dict.fromkeys(keys, default)
+        values: dict[str, Any] = dict.fromkeys(keys, default)
+        failure: CacheException | None = None
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
             for key, payload in zip(keys, payloads, strict=True):
                 if payload is not None:
                     known = left.get(key)
-                    if known is None:
-                        layered = payload[:1] == LAYERED
-                        value = self.value(key, payload) if layered else decode(key, payload)
-                    else:
-                        value = self.value(key, payload, None, known)
+                    try:
+                        if known is None:
+                            layered = payload[:1] == LAYERED
+                            value = self.value(key, payload) if layered else decode(key, payload)
+                        else:
+                            value = self.value(key, payload, None, known)
+                    except UNREADABLE as error:
+                        failure = unread(failure, error, key, values)
+                        continue
                     if value is not MISSING:
                         values[key] = value
         except TypeError:
             for payload in payloads:
                 refuse_unless_bytes(payload)
             raise
+        if failure is not None:
+            raise failure
+        return values
+
+    def _get_in_batches(
+        self, keys: list[str], default: object, *, once: bool
+    ) -> Plan[dict[str, Any]]:
+        values: dict[str, Any] = {}
+        failure: CacheException | None = None
+        for at in range(0, len(keys), BATCH):
+            try:
+                found = yield from self.get_many(keys[at : at + BATCH], default, once=once)
+            except UNREADABLE as error:
+                if error.partial is None:
+                    raise
+                failure, found = failure or error, error.partial
+            values.update(found)
+        if failure is not None:
+            failure.partial = values
+            raise failure
         return values
 
     def _left_of_layered(
@@ -451,14 +476,14 @@ class Commands:
     def update_many(self, decisions: Mapping[str, Decision[T]]) -> Plan[dict[str, T]]:
         """Same as `update` for each key: one guarded transaction for all, where there can be one.
 
-        When somebody else is faster with one of them, all are looked at again; a few times, and
-        then one by one. In a cluster a transaction is about one slot, so each key has its own.
+        No more than a megabyte is sent at once, so that one command's time is enough for it. When
+        somebody else is faster with one of them, all are looked at again; a few times, and then one
+        by one. In a cluster a transaction is about one slot, so each key has its own.
         """
         results: dict[str, T] = {}
         keys = list(decisions)
         if not self._sharded:
-            for at in range(0, len(keys), BATCH):
-                batch = {key: decisions[key] for key in keys[at : at + BATCH]}
+            for batch in _parted(decisions):
                 results.update((yield from self._update_together(batch)))
         for key in keys:
             if key not in results:
@@ -525,6 +550,27 @@ def _claiming(stored: bytes, taken: tuple[bytes, float]) -> list[tuple[bytes, ..
         (b"GET", stored),
         (b"PTTL", stored),
     ]
+
+
+def _parted(decisions: Mapping[str, Decision[T]]) -> Iterator[dict[str, Decision[T]]]:
+    """Decisions in batches that are neither about too many keys nor about too many bytes."""
+    batch: dict[str, Decision[T]] = {}
+    size = 0
+    for key, decide in decisions.items():
+        more = _bytes_of(decide)
+        if batch and (size + more > BATCH_BYTES or len(batch) >= BATCH):
+            yield batch
+            batch, size = {}, 0
+        batch[key] = decide
+        size += more
+    if batch:
+        yield batch
+
+
+def _bytes_of(decision: object) -> int:
+    """How many bytes a decision is going to write, as far as that is known before."""
+    filled = decision.cached if isinstance(decision, Filling) else None
+    return 0 if filled is None else len(filled.payload)
 
 
 def _in_batches(requests: list[Request]) -> Plan[list[Any]]:

@@ -125,7 +125,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
                 pool = self._pools.get(node) or self._pool(node)
                 lane = self._lanes.get(node) or self._lane(node, pool)
                 reply = checked(await lane.exchange(request, until), request)
-                self._pulse.beat = True
+                self._pulse.beat = until
                 return reply
             except Failure as raised:
                 self._distrust(node, raised)
@@ -164,6 +164,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
         except Failure as failure:
             self._distrust(node, failure)
             return failure
+        self._pulse.beat = until
         return located([answer] if request.replies == 1 else answer, node)
 
     async def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
@@ -178,6 +179,7 @@ class AsyncDriver(PoolRegistry[AsyncPool]):
             except Failure as failure:
                 raise failure.told(explained(failure, finish, 1)) from failure
             clean = True
+            self._pulse.beat = until
         finally:
             await pool.put_back(link, clean=clean)
         try:

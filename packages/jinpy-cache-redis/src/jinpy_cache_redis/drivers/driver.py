@@ -129,7 +129,7 @@ class Driver(PoolRegistry[Pool]):
             try:
                 pool = self._pools.get(node) or self._pool(node)
                 reply = checked(pool.exchange(request, until), request)
-                self._pulse.beat = True
+                self._pulse.beat = until
                 return reply
             except Failure as raised:
                 self._distrust(node, raised)
@@ -165,6 +165,7 @@ class Driver(PoolRegistry[Pool]):
         except Failure as failure:
             self._distrust(node, failure)
             return failure
+        self._pulse.beat = until
         return located([answer] if request.replies == 1 else answer, node)
 
     def _transact(self, plan: Plan[Any], hold: Hold, until: float) -> Any:
@@ -179,6 +180,7 @@ class Driver(PoolRegistry[Pool]):
             except Failure as failure:
                 raise failure.told(explained(failure, finish, 1)) from failure
             clean = True
+            self._pulse.beat = until
         finally:
             if clean:
                 pool.give_back(link)

@@ -31,7 +31,7 @@ class DriverFactory:
 
     def __init__(self, config: RedisCacheConfig) -> None:
         self._config = config
-        self.pulse = Pulse()
+        self.pulse = Pulse(config.operation_timeout)
         self._timing = Timing(
             connect_timeout=config.connect_timeout,
             command_timeout=min(config.command_timeout, config.operation_timeout),

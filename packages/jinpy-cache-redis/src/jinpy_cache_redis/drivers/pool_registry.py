@@ -23,17 +23,30 @@ MakePool = Callable[[Node, bool], K]
 
 
 class Pulse:
-    """Whether a server has answered since somebody last looked: all that a hit notes."""
+    """Which operation a server has answered last: all that a hit notes.
 
-    __slots__ = ("beat",)
+    Args:
+        budget: Seconds that an operation may take.
 
-    def __init__(self) -> None:
-        self.beat = False
+    Attributes:
+        beat: Until when that operation might have taken, on the monotonic clock.
+    """
+
+    __slots__ = ("_budget", "_seen", "beat")
+
+    def __init__(self, budget: float = 0.0) -> None:
+        self.beat = self._seen = 0.0
+        self._budget = budget
 
     def take(self) -> bool:
-        """Whether there was one, which is forgotten."""
-        beat, self.beat = self.beat, False
-        return beat
+        """Whether there was an answer since this was last asked."""
+        beat = self.beat
+        new, self._seen = beat != self._seen, beat
+        return new
+
+    def since(self, began: float) -> bool:
+        """Whether an operation that began after this was answered."""
+        return self.beat - self._budget >= began
 
 
 class PoolRegistry(Generic[K]):

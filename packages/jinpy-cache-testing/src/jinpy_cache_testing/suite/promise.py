@@ -13,6 +13,7 @@ import pytest
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.exceptions import (
+    UNREADABLE,
     CacheBackendError,
     CacheConnectionError,
     CacheException,
@@ -173,6 +174,35 @@ class PromiseSuite(Harness):
         assert ["value"] * 2 == [cache.get("one"), cache.get("many")]
         assert {"one", "many"} == {one.key for one in told}
         assert 2 == backend.stats().unreadable
+
+    @once
+    def test_many_values_of_which_some_cannot_be_read(
+        self, half: Half, backend: BaseBackend
+    ) -> None:
+        """The error names one of them, and has all that can be read; a function computes the rest.
+
+        So it is whether the damaged one comes first or in the middle, or among thousands.
+        """
+        keys = ["bad", "a", "worse", "none", *map(str, range(1_200)), "late"]
+        there = {key: key for key in keys if key not in {"bad", "worse", "none", "late"}}
+        asked: list[str] = []
+
+        def compute(missing: list[str]) -> dict[str, str]:
+            asked.extend(missing)
+            return dict.fromkeys(missing, "computed")
+
+        backend.set_many(there)
+        for key in ("bad", "worse", "late"):
+            self.raw_payload(backend, key, b"\xc1\x01\x00")
+        with self.in_half(half, backend) as cache:
+            with pytest.raises(UNREADABLE) as caught:
+                cache.get_many(keys, "default")
+            found = cache.get_or_set_many(keys, compute)
+
+        assert "bad" == caught.value.key
+        assert {**there, "none": "default"} == caught.value.partial
+        assert ["bad", "late", "none", "worse"] == sorted(asked)
+        assert {**there, **dict.fromkeys(asked, "computed")} == found
 
     @only_with("msgpack")
     def test_a_value_of_another_type_is_computed_anew(self, cache: CacheInterface) -> None:
