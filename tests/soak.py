@@ -7,6 +7,7 @@ memory that outlives a process.
 """
 
 import contextlib
+import faulthandler
 import mmap
 import os
 import random
@@ -19,7 +20,6 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from tests.telltale import assert_whole, value_of
 
@@ -29,7 +29,7 @@ from jinpy_cache_testing.interrupts import EARLIEST, Interrupt
 
 PROCESSES, THREADS, KEYS, COUNTERS = 8, 4, 400, 4
 SECONDS = float(os.environ.get("JINPY_SOAK_SECONDS", "120"))
-PATIENCE = 120.0
+PATIENCE = 60.0
 """Seconds until a thread that has ended no call counts as left waiting."""
 
 WORDS = ("tried", "acknowledged", "operations", "refused", "interrupted", "forked", "aborted")
@@ -90,7 +90,13 @@ class Worker:
         """Work until somebody ends it."""
         signal.signal(signal.SIGALRM, self._strike)
         sys.unraisablehook = lambda _: None  # what strikes in a finaliser, Python swallows
-        with self._opened(self._values) as values, self._opened(self._counts) as counts:
+        said = self._said / f"said-{os.getpid()}-stacks"
+        with (
+            said.open("w") as stacks,
+            self._opened(self._values) as values,
+            self._opened(self._counts) as counts,
+        ):
+            faulthandler.register(signal.SIGUSR1, file=stacks)
             for number in range(1, THREADS):
                 threading.Thread(target=self._toil, args=(number, values, counts)).start()
             self._toil(0, values, counts)
@@ -288,11 +294,14 @@ class Conductor:
             if not self.waiting:
                 return
             time.sleep(0.05)
+        for number in {row // THREADS for row in self.waiting}:
+            os.kill(self.workers[number], signal.SIGUSR1)
+        time.sleep(1)
 
 
 def judge(conductor: Conductor, figures: dict[str, int], counted: int) -> None:
     """No end of a process, nobody left waiting, no lost count and none that nobody made."""
     assert [] == conductor.ends, f"{conductor.ends} {conductor.said()}"
-    assert [] == conductor.waiting
+    assert [] == conductor.waiting, f"{conductor.waiting} {conductor.said()}"
     assert 0 == figures["aborted"]
     assert 0 < figures["acknowledged"] <= counted <= figures["tried"], (counted, figures)

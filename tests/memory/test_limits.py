@@ -103,7 +103,7 @@ def test_expired_entries_are_reclaimed_without_being_read(make, clock):
     assert 200_000 == len(backend)
     clock.advance(2)
     before = len(backend)
-    for number in range(200_000 // EXPIRED_AT_ONCE + 1):
+    for _ in range(200_000 // EXPIRED_AT_ONCE + 1):
         backend.set("one more", 1)
         assert before - len(backend) <= EXPIRED_AT_ONCE
         before = len(backend)

@@ -49,8 +49,8 @@ write meanwhile waits for its place in the lists. Until the last step the cache 
 than its bound.
 
 **Expiry.** Exact at read, `now >= deadline`. Memory is reclaimed by writes, which advance the wheel
-(amortised constant, and `EXPIRED_AT_ONCE` entries at most), and by a read that meets an expired entry;
-there is no thread and no timer.
+(amortised constant, and `EXPIRED_AT_ONCE` entries at most), and by a read that meets an expired
+entry; there is no thread and no timer.
 
 **Fork.** A child whose parent's lock was held gets a new lock, and lists rebuilt from the dict.
 
@@ -515,17 +515,11 @@ class Engine:
         most = MOST_AT_ONCE
         try:
             if self._torn:
-                if entry is not None:
-                    _unlink(entry)  # it may be out of the dict already, and on the lists of before
                 self._rebuild(entry)
             if self._wheel.is_behind(now):
-                for expired in self._wheel.advance(now, EXPIRED_AT_ONCE):
-                    self._expel(expired, EXPIRED, now)
-            while True:
+                self._expire(now)
+            while most > 0:
                 if len(self._entries) > self._max_entries or self._weight > self._max_weight:
-                    if most == 0:
-                        self._behind = True
-                        return
                     victim = self._policy.victim()
                     if victim is not None:
                         most -= 1
@@ -535,17 +529,20 @@ class Engine:
                     self._mend(unsettled)
                     unsettled = None
                 elif self._unsettled:
-                    if most == 0:
-                        self._behind = True
-                        return
                     most -= 1
                     unsettled = self._unsettled.pop()
                 else:
                     return
+            self._behind = True
         finally:
             self._settling = False
             if unsettled is not None:  # interrupted, or behind: the next write goes on
                 self._unsettled.append(unsettled)
+
+    def _expire(self, now: float) -> None:
+        """Take out what the wheel gives up, as much as one write deals with."""
+        for expired in self._wheel.advance(now, EXPIRED_AT_ONCE):
+            self._expel(expired, EXPIRED, now)
 
     def _catch_up(self) -> None:
         """Go on keeping to the limits, in steps, unless somebody does.
@@ -584,6 +581,8 @@ class Engine:
         What runs in between and comes back to this cache leaves its entries in `_unsettled`; then
         the lists are made once more, until nothing came between.
         """
+        if but is not None:
+            _unlink(but)  # it may be out of the dict already, and on the lists of before
         while True:
             self._unsettled = []
             self._policy = self._make_policy()
