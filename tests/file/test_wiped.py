@@ -8,10 +8,12 @@ import signal
 import threading
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+from jinpy_cache_file.layout import FORMAT_KEY
 from jinpy_cache_testing import FakeClock
 
 pytestmark = pytest.mark.faults
@@ -100,12 +102,28 @@ def test_what_lmdb_has_made_itself_is_not_used(make, shell, directory, stray):
     path.unlink()
     path.write_bytes(content)
     path.chmod(0o200)
-    made = path.stat().st_ino
-    other = shell()
-    assert path.stat().st_ino != made
+    with path.open("rb") as kept:  # so that its number is not given to another one
+        made = os.fstat(kept.fileno()).st_ino
+        other = shell()
+        assert path.stat().st_ino != made
     assert path.stat().st_mode & 0o777 == 0o600
     assert other.ask("cache.get('old')") == ("1" if stray == "lock.mdb" else "None")
     assert "None" == other.ask("cache.set('new', 2)")
+
+
+def test_a_store_that_has_lost_its_mark_is_set_aside(make, directory, tmp_path):
+    """As where an older copy was put over it in place: nobody takes it for another program's."""
+    with make() as cache:
+        cache.set("old", 1)
+    with lmdb.open(str(directory), lib_version=0) as opened, opened.begin(write=True) as txn:
+        assert txn.delete(FORMAT_KEY)
+    with make() as cache:
+        assert cache.set_aside == 1
+        assert cache.get("old") is None
+        cache.set("new", 2)
+    with make() as cache:
+        assert cache.get("new") == 2
+        assert cache.check().ok
 
 
 def test_files_are_paired_by_one_process_at_a_time(make, directory):

@@ -484,12 +484,13 @@ class Environment:
                 raise _ReplacedError
             self.found_bytes = self.found_bytes or _used_bytes(opened)
             died = opened.reader_check()
-            if alone:
-                self._settle_in(opened, data, died)
-            _check_format(opened, self.path)
+            noted = self.lock.noted()
+            note = self._settle_in(opened, data, died) if alone else noted
+            _check_format(opened, self.path, data, ours=bool(noted))
             data.chmod(directories.FILE_MODE)
             self._identity = before
             if alone:
+                self.lock.note(note)
                 self.keep_reserve()
         except BaseException:
             opened.close()
@@ -503,7 +504,7 @@ class Environment:
             return "it is not a regular file"
         return problem_of(data)
 
-    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> None:
+    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> bytes:
         """Examine and pad the data file; in a transaction, so that it does not change meanwhile.
 
         The write lock alone would do, were it not for those who remove files they do not know.
@@ -512,6 +513,9 @@ class Environment:
             opened: The environment.
             data: Its file.
             died: How many processes died while they read.
+
+        Returns:
+            What to note for the next one.
         """
         boot, _, deaths = self.lock.noted().partition(b" ")
         ended = (int(deaths) if deaths.isdigit() else 0) + bool(died)
@@ -526,7 +530,7 @@ class Environment:
                 ended = 0
             with directories.open_own(data) as file:
                 pad(file.fileno())
-        self.lock.note(b"%b %d" % (_boot(), ended))
+        return b"%b %d" % (_boot(), ended)
 
     def _pair_files(self, data: Path) -> None:
         """Make the data file and LMDB's lock file, both anew if one of them is missing."""
@@ -664,11 +668,21 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _check_format(opened: lmdb.Environment, path: Path) -> None:
-    """Mark a new store as ours; refuse somebody else's, and one of a later release."""
+def _check_format(opened: lmdb.Environment, path: Path, data: Path, *, ours: bool) -> None:
+    """Mark a new store as ours; refuse somebody else's, and one of a later release.
+
+    Args:
+        opened: The environment.
+        path: The directory, for the messages.
+        data: The data file.
+        ours: Whether there was a store of ours before: one without a mark is damaged then.
+    """
     with opened.begin() as reading:
         found = reading.get(FORMAT_KEY)
         if found is None and reading.stat()["entries"]:
+            problem = problem_of(data, thorough=True) or ("its mark is gone" if ours else None)
+            if problem is not None:
+                raise lmdb.CorruptedError(problem)
             message = (
                 f"directory={str(path)!r} holds the LMDB store of another program, which is left "
                 "alone. Give the file cache a directory of its own."
