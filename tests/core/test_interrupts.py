@@ -18,7 +18,7 @@ import jinpy_cache_core
 from jinpy_cache_core import CacheManager, CacheManagerConfig, register_backend, unregister_backend
 from jinpy_cache_core.configuration import registry
 from jinpy_cache_core.loading.background import Background
-from jinpy_cache_core.loading.desk import Desk
+from jinpy_cache_core.loading.desk import Desk, Errand
 from jinpy_cache_core.loading.events import CacheEvent, Events, Filled
 from jinpy_cache_core.loading.failures import RecentFailures
 from jinpy_cache_core.loading.flights import Flights
@@ -150,10 +150,10 @@ def desks() -> tuple[Any, Callable[[], object]]:
     one = Desk()
 
     def use() -> None:
-        errand, _ = one.join("key")
+        errand = one.join(Errand("key"))
         one.sending(errand)
         one.done(errand)
-        watch, _ = one.watch(b"token")
+        watch = one.watch(b"token", Errand("key"))
         one.watched(b"token", watch)
         assert not len(one)
 

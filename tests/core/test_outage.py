@@ -8,16 +8,17 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.conftest import ShelfBackend
 
 from jinpy_cache_core.backend import is_heavy
 from jinpy_cache_core.exceptions import CacheConnectionError
 from jinpy_cache_core.loading import exits
-from jinpy_cache_core.loading.desk import Desk
+from jinpy_cache_core.loading.desk import Desk, Errand
 from jinpy_cache_core.loading.failures import RecentFailures
 from jinpy_cache_core.loading.journal import INTERVAL, Journal
 from jinpy_cache_core.loading.returns import Returns
 from jinpy_cache_core.outage.breaker import LONGEST_DELAY, Breaker
-from jinpy_cache_testing import FakeClock
+from jinpy_cache_testing import FakeClock, bounded
 
 
 def test_a_few_failures_in_a_row_open_a_breaker():
@@ -153,23 +154,36 @@ def test_sigterm_is_handled_once_and_where_nobody_else_does():
 def test_nobody_joins_a_question_that_was_sent():
     """Who comes joins the next one, of which the first of them is to send it."""
     desk = Desk()
-    first, sends_first = desk.join("key")
+    own = [Errand("key") for _ in range(4)]
+    first = desk.join(own[0])
     desk.sending(first)
-    second, sends_second = desk.join("key")
-    third, sends_third = desk.join("key")
+    second = desk.join(own[1])
+    third = desk.join(own[2])
 
-    assert (True, True, False) == (sends_first, sends_second, sends_third)
-    assert first is not second is third
+    assert [own[0], own[1], own[1]] == [first, second, third]
     assert first is second.after
     desk.done(first)
     assert first.landed
     desk.sending(second)
-    fourth, sends_fourth = desk.join("key")
-    assert sends_fourth
+    fourth = desk.join(own[3])
+    assert own[3] is fourth
     assert second is fourth.after
     desk.done(second)
     desk.done(fourth)
     assert 0 == len(desk)
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_question_that_nobody_sends_any_more_keeps_nobody(sent):
+    """Whoever was to send it may be gone without a word; who waits does so for `lock_timeout`."""
+    with ShelfBackend() as backend:
+        desk = backend._loading.desk
+        lost = desk.join(Errand("key"))
+        if sent:
+            desk.sending(lost)
+        assert 1 == bounded(lambda: backend.get_or_set("key", lambda: 1, lock_timeout=0.05))
+        assert 0 == len(desk)
+        assert lost.landed
 
 
 class _Store:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.file.telltale import assert_whole, value_of
+from tests.telltale import assert_whole, value_of
 
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig

@@ -1,16 +1,19 @@
 """A directory that is removed, renamed, copied or restored while processes use it."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import threading
 from pathlib import Path
 
+import lmdb
 import pytest
 
 from jinpy_cache_core.exceptions import CacheException
 from jinpy_cache_file import FileCacheBackend, FileCacheConfig
+from jinpy_cache_file.layout import FORMAT_KEY
 from jinpy_cache_testing import FakeClock
 
 pytestmark = pytest.mark.faults
@@ -87,6 +90,60 @@ def test_two_files_are_never_paired_that_were_not_made_together(make, shell, dir
     expected = "1" if missing == "lock.mdb" else "None"
     assert expected == other.ask("cache.get('old')")
     assert "None" == other.ask("cache.set('new', 2)")
+
+
+@pytest.mark.parametrize("stray", ["lock.mdb", "data.mdb"])
+def test_what_lmdb_has_made_itself_is_not_used(make, shell, directory, stray):
+    """A file that was removed in the instant of an opening is made by LMDB, and is paired anew."""
+    cache = make()
+    cache.set("old", 1)
+    path = directory / stray
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    path.chmod(0o200)
+    with path.open("rb") as kept:  # so that its number is not given to another one
+        made = os.fstat(kept.fileno()).st_ino
+        other = shell()
+        assert path.stat().st_ino != made
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert other.ask("cache.get('old')") == ("1" if stray == "lock.mdb" else "None")
+    assert "None" == other.ask("cache.set('new', 2)")
+
+
+def test_a_store_that_has_lost_its_mark_is_set_aside(make, directory, tmp_path):
+    """As where an older copy was put over it in place: nobody takes it for another program's."""
+    with make() as cache:
+        cache.set("old", 1)
+    with lmdb.open(str(directory), lib_version=0) as opened, opened.begin(write=True) as txn:
+        assert txn.delete(FORMAT_KEY)
+    with make() as cache:
+        assert cache.set_aside == 1
+        assert cache.get("old") is None
+        cache.set("new", 2)
+    with make() as cache:
+        assert cache.get("new") == 2
+        assert cache.check().ok
+
+
+def test_files_are_paired_by_one_process_at_a_time(make, directory):
+    """Whoever cannot have the directory's own lock pairs nothing, though `write.lock` is free."""
+    cache = make()
+    cache.set("old", 1)
+    cache.close()
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        (directory / "write.lock").unlink()
+        with make() as other:  # both files are there, so it can go on
+            assert other.get("old") == 1
+        (directory / "lock.mdb").unlink()
+        with pytest.raises(CacheException, match="being made by another process"):
+            make(lock_timeout=0.05)
+        assert not (directory / "lock.mdb").exists()
+    finally:
+        os.close(held)
+    assert make().get("old") == 1
 
 
 def test_a_copy_of_a_cache_is_a_cache(make, directory, tmp_path):

@@ -3,12 +3,15 @@
 import gc
 import logging
 import math
+from itertools import pairwise
 
 import pytest
 
 from jinpy_cache_core import CacheConfigurationError, CacheValueError
 from jinpy_cache_memory import EvictionCause, MemoryCacheBackend, MemoryCacheConfig
+from jinpy_cache_memory.engine import EXPIRED_AT_ONCE, MOST_AT_ONCE
 from jinpy_cache_memory.eviction.names import POLICIES
+from jinpy_cache_memory.eviction.policy import LOOKS
 
 KEYS = [f"key:{number}" for number in range(1000)]
 
@@ -92,15 +95,76 @@ def test_a_weigher_answers_with_bytes(make, weight):
 
 
 def test_expired_entries_are_reclaimed_without_being_read(make, clock):
-    """200,000 entries that nobody reads again are gone after the next write."""
+    """200,000 entries that nobody reads again go with the next writes, and no write does it all."""
     backend = make(max_entries=None)
     for number in range(200_000):
-        backend.set(str(number), number, 0.05)
+        backend.set(str(number), number, 0.5)
         clock.advance(1e-6)
-    assert len(backend) <= 200_000
-    clock.advance(0.2)
-    backend.set("one more", 1)
+    assert 200_000 == len(backend)
+    clock.advance(2)
+    before = len(backend)
+    for _ in range(200_000 // EXPIRED_AT_ONCE + 1):
+        backend.set("one more", 1)
+        assert before - len(backend) <= EXPIRED_AT_ONCE
+        before = len(backend)
     assert 1 == len(backend)
+
+
+def test_a_large_value_takes_the_place_of_small_ones_in_steps(make):
+    """Between them the lock is free, and when the write returns the bound holds."""
+    held: list[int] = []
+    backend = make(
+        max_entries=None,
+        max_bytes=20_000_000,
+        eviction="fifo",
+        eviction_listener=lambda *_: held.append(len(backend)),
+    )
+    for number in range(50_000):
+        backend.set(f"{number}", b"v")
+    before, large = len(backend), b"v" * 18_000_000
+    held.clear()
+    backend.set("large", large)
+    assert large == backend.get("large")
+    assert backend._engine.weight <= 20_000_000
+    steps = [more - less for more, less in pairwise([before, *held, len(backend)])]
+    assert before - len(backend) > 10 * MOST_AT_ONCE
+    assert -1 <= min(steps) <= max(steps) <= MOST_AT_ONCE
+    assert [] == backend._engine._unsettled
+
+
+@pytest.mark.parametrize("eviction", POLICIES)
+def test_what_is_written_while_room_is_made_is_kept(make, eviction):
+    """Between two steps a write does its share, and its value is there afterwards."""
+    wrote: list[str] = []
+
+    def write_too(*_: object) -> None:
+        if backend._engine._catching_up and len(wrote) < 5:
+            wrote.append(f"other{len(wrote)}")
+            backend.set(wrote[-1], "value")
+
+    backend = make(
+        max_entries=None, max_bytes=20_000_000, eviction=eviction, eviction_listener=write_too
+    )
+    for number in range(50_000):
+        backend.set(f"{number}", b"v")
+    backend.set("large", b"v" * 18_000_000)
+    assert 5 == len(wrote)
+    assert dict.fromkeys(wrote, "value") == backend.get_many(wrote)
+    assert backend.get("large") is not None
+    assert backend._engine.weight <= 20_000_000
+
+
+@pytest.mark.parametrize("eviction", ["adaptive", "lru", "lfu", "sieve"])
+def test_choosing_what_goes_looks_at_a_bounded_number(make, eviction):
+    """After everything was read, an eviction does not look at everything."""
+    backend = make(max_entries=20_000, eviction=eviction)
+    for number in range(20_000):
+        backend.set(str(number), number)
+        backend.get(str(number))
+    backend.set("one more", 1)
+    assert 20_000 == len(backend)
+    looked_at = sum(not entry.hits for entry in backend._engine._entries.values())
+    assert looked_at <= LOOKS + 2
 
 
 def test_a_stream_of_short_lived_entries_stays_small(make, clock):

@@ -10,7 +10,10 @@ committed has done nothing.
 `lock.mdb` says. Two of them for one data file, or one for two, and pages are torn: LMDB then ends
 the process (`abort`). That is what becomes of a directory whose files are removed one by one under
 running processes. So the two are made together: where one is missing, whoever opens the directory
-makes both anew, and takes over what the data file holds by a copy, if it is whole.
+makes both anew, and takes over what the data file holds by a copy, if it is whole. Only one process
+does so at a time: the lock for that is the directory itself, which cannot be removed under it, as
+`write.lock` can. LMDB makes what it does not find, too, in the instant between our look and its
+own; so it is told to give such a file a mode that nobody else does, by which it is known as stray.
 
 **Damage.** LMDB trusts what it maps. The meta pages are looked at before each opening, and all
 pages after a start of the machine, and after processes died in the middle of a read, as damage that
@@ -21,7 +24,10 @@ import contextlib
 import errno
 import logging
 import os
+import stat
 import time
+from collections.abc import Generator
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +41,7 @@ from jinpy_cache_file.preflight import pad, problem_of
 from jinpy_cache_file.readers import Reader, foreign
 from jinpy_cache_file.value_files import VALUES_NAME, remove_values
 from jinpy_cache_file.write_lock import LOCK_NAME as LOCK_FILE
-from jinpy_cache_file.write_lock import LockClosedError, WriteLock
+from jinpy_cache_file.write_lock import LockClosedError, WriteLock, kept_too_long
 
 DATA_NAME: Final = "data.mdb"
 LOCK_NAME: Final = "lock.mdb"
@@ -48,6 +54,14 @@ _OPENINGS: Final = 8
 """How often a store is opened that is replaced meanwhile."""
 
 _COPY: Final = ".copy-"
+
+_STRAY_MODE: Final = 0o200
+"""What LMDB gives a file that was removed while it was being opened."""
+
+_OPENED_ALONE: Final = 1.0
+_LOOK_FOR_TURN: Final = 0.005
+"""Seconds to wait for others who open the directory, and between two tries."""
+
 _DEATHS: Final = 3
 """After how many ends in the middle of a read the whole store is examined."""
 
@@ -404,11 +418,27 @@ class Environment:
     def _opened(self) -> lmdb.Environment:
         """Open it under the lock, or without; a stopped writer must not keep readers out."""
         try:
-            return self.lock.within(min(self._patience, 1.0), self._examined_and_opened)
+            return self.lock.within(min(self._patience, _OPENED_ALONE), self._opened_alone)
         except (CacheTimeoutError, LockClosedError):
             return self._examined_and_opened(alone=False)
 
-    def _examined_and_opened(self, *, alone: bool = True) -> lmdb.Environment:
+    def _opened_alone(self) -> lmdb.Environment:
+        """Open it while nobody else does, whatever becomes of the lock's file."""
+        with _taken(self.place, min(self._patience, _OPENED_ALONE)):
+            self._remove_strays()
+            return self._examined_and_opened(alone=True)
+
+    def _remove_strays(self) -> None:
+        """Remove what LMDB has made itself; nobody goes on with it, as others have the real one."""
+        data, lock = self.place / DATA_NAME, self.place / LOCK_NAME
+        stray = _is_stray(data)
+        if stray or _is_stray(lock):
+            with contextlib.suppress(OSError):
+                directories.remove(lock)
+                if stray:
+                    directories.remove(data)
+
+    def _examined_and_opened(self, *, alone: bool) -> lmdb.Environment:
         data = self.place / DATA_NAME
         self.readonly = None
         problem = self._problem(data)
@@ -434,14 +464,15 @@ class Environment:
             if error.errno not in _UNREACHABLE or not directories.is_regular(data):
                 raise
             return self._opened_readonly(error)
-        if before[0] is None or before[1] is None:
+        strays = _is_stray(data) or _is_stray(self.place / LOCK_NAME)
+        if before[0] is None or before[1] is None or strays:
             message = f"The store in {str(self.path)!r} is being made by another process."
             raise CacheTimeoutError(message)
         opened = lmdb.Environment(
             str(self.place),
             map_size=self.map_size,
             sync=self.durable,
-            mode=directories.FILE_MODE,
+            mode=_STRAY_MODE,
             create=False,
             readahead=False,
             max_readers=MAX_READERS,
@@ -453,12 +484,13 @@ class Environment:
                 raise _ReplacedError
             self.found_bytes = self.found_bytes or _used_bytes(opened)
             died = opened.reader_check()
-            if alone:
-                self._settle_in(opened, data, died)
-            _check_format(opened, self.path)
+            noted = self.lock.noted()
+            note = self._settle_in(opened, data, died) if alone else noted
+            _check_format(opened, self.path, data, ours=bool(noted))
             data.chmod(directories.FILE_MODE)
             self._identity = before
             if alone:
+                self.lock.note(note)
                 self.keep_reserve()
         except BaseException:
             opened.close()
@@ -472,7 +504,7 @@ class Environment:
             return "it is not a regular file"
         return problem_of(data)
 
-    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> None:
+    def _settle_in(self, opened: lmdb.Environment, data: Path, died: int) -> bytes:
         """Examine and pad the data file; in a transaction, so that it does not change meanwhile.
 
         The write lock alone would do, were it not for those who remove files they do not know.
@@ -481,6 +513,9 @@ class Environment:
             opened: The environment.
             data: Its file.
             died: How many processes died while they read.
+
+        Returns:
+            What to note for the next one.
         """
         boot, _, deaths = self.lock.noted().partition(b" ")
         ended = (int(deaths) if deaths.isdigit() else 0) + bool(died)
@@ -495,7 +530,7 @@ class Environment:
                 ended = 0
             with directories.open_own(data) as file:
                 pad(file.fileno())
-        self.lock.note(b"%b %d" % (_boot(), ended))
+        return b"%b %d" % (_boot(), ended)
 
     def _pair_files(self, data: Path) -> None:
         """Make the data file and LMDB's lock file, both anew if one of them is missing."""
@@ -571,6 +606,41 @@ class Environment:
         return tuple(_file_identity(self.path / name) for name in names)
 
 
+@contextlib.contextmanager
+def _taken(place: Path, patience: float) -> Generator[None]:
+    """Hold a directory's own lock, with a descriptor that a fork does not share for long.
+
+    Raises:
+        CacheTimeoutError: Somebody else kept it all the time.
+    """
+    entered: list[int] = []
+    give_up = time.monotonic() + patience
+    try:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        entered.extend(map(os.open, (place,), (flags,)))
+        while True:
+            try:
+                flock(entered[0], LOCK_EX | LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() >= give_up:
+                    raise kept_too_long(place, patience) from error
+                time.sleep(_LOOK_FOR_TURN)
+            else:
+                break
+        yield
+    finally:
+        for descriptor in entered:
+            flock(descriptor, LOCK_UN)
+            os.close(descriptor)
+
+
+def _is_stray(path: Path) -> bool:
+    try:
+        return stat.S_IMODE(os.lstat(path).st_mode) == _STRAY_MODE
+    except OSError:
+        return False
+
+
 def _busy(path: Path) -> CacheBackendError:
     message = (
         f"This thread is in the middle of opening or closing the store in {str(path)!r}: a signal "
@@ -598,11 +668,21 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _check_format(opened: lmdb.Environment, path: Path) -> None:
-    """Mark a new store as ours; refuse somebody else's, and one of a later release."""
+def _check_format(opened: lmdb.Environment, path: Path, data: Path, *, ours: bool) -> None:
+    """Mark a new store as ours; refuse somebody else's, and one of a later release.
+
+    Args:
+        opened: The environment.
+        path: The directory, for the messages.
+        data: The data file.
+        ours: Whether there was a store of ours before: one without a mark is damaged then.
+    """
     with opened.begin() as reading:
         found = reading.get(FORMAT_KEY)
         if found is None and reading.stat()["entries"]:
+            problem = problem_of(data, thorough=True) or ("its mark is gone" if ours else None)
+            if problem is not None:
+                raise lmdb.CorruptedError(problem)
             message = (
                 f"directory={str(path)!r} holds the LMDB store of another program, which is left "
                 "alone. Give the file cache a directory of its own."

@@ -41,11 +41,16 @@ not passed, which is a read at the instant of the write. Each field is one refer
 word and dict operations lock themselves, so the argument holds without a global interpreter lock;
 there, racing readers may lose counts of hits, which only blurs the policy's picture.
 
-**Limits.** After a write settles, victims go until both the number of entries and their weight are
-within bounds; expired entries go before live ones when the wheel has come past their deadline.
+**Limits.** When a write returns, both the number of entries and their weight are within bounds;
+expired entries go before live ones when the wheel has come past their deadline. The lock is held
+for `MOST_AT_ONCE` victims at most: a large value that a million small ones have to make room for is
+paid for by its writer, in steps between which others get the lock and the interpreter; what they
+write meanwhile waits for its place in the lists. Until the last step the cache is that value larger
+than its bound.
 
 **Expiry.** Exact at read, `now >= deadline`. Memory is reclaimed by writes, which advance the wheel
-(amortised constant), and by a read that meets an expired entry; there is no thread and no timer.
+(amortised constant, and `EXPIRED_AT_ONCE` entries at most), and by a read that meets an expired
+entry; there is no thread and no timer.
 
 **Fork.** A child whose parent's lock was held gets a new lock, and lists rebuilt from the dict.
 
@@ -55,6 +60,7 @@ for lazy promotion; Varghese and Lauck (1987) for the wheel.
 """
 
 import math
+import time
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -64,6 +70,18 @@ from jinpy_cache_memory.region import make_region
 from jinpy_cache_memory.wheel import TimerWheel
 
 NEVER: Final = math.inf
+
+MOST_AT_ONCE: Final = 512
+"""Entries that are evicted or hung up under the lock in one go."""
+
+STEPS_OF_A_TURN: Final = 8
+"""How often that is done until the interpreter is another thread's to take.
+
+About as long as a thread keeps it: one that is busy would take its full turn after each of them.
+"""
+
+EXPIRED_AT_ONCE: Final = 2048
+"""Entries of the wheel that one write deals with at most."""
 
 UNREACHED: Final = 1e300
 """Later than any deadline but `NEVER`; a literal, which compiled code compares with at no cost."""
@@ -162,6 +180,8 @@ class Engine:
         self._weight = 0
         self._settling = False
         self._torn = False
+        self._behind = False
+        self._catching_up = False
         self._unsettled: list[Entry] = []
         self._garbage: list[object] = []
         self._closed = False
@@ -406,7 +426,7 @@ class Engine:
             self._lock.release()
             return
         self._renew_lock()
-        self._settling = False
+        self._settling = self._catching_up = False
         self._unsettled = []
         self._rebuild()
 
@@ -480,56 +500,99 @@ class Engine:
         self._settle(entry, now)
         return live
 
-    def _settle(self, entry: Entry, now: float) -> None:
+    def _settle(self, entry: Entry | None, now: float) -> None:
         """Keep to the limits, and bring the lists in line with an entry that was changed.
 
-        Room is made before a new entry is hung up, so that it cannot be its own victim.
+        Room is made before a new entry is hung up, so that it cannot be its own victim. What does
+        not fit into one go leaves the engine `_behind`, and the new entry for the next one.
         """
         if self._settling:
-            self._unsettled.append(entry)
+            if entry is not None:
+                self._unsettled.append(entry)
             return
         self._settling = True
-        unsettled: Entry | None = entry
+        unsettled = entry
+        most = MOST_AT_ONCE
         try:
             if self._torn:
-                _unlink(entry)  # it may be out of the dict already, and on the lists of before
-                self._rebuild()
+                self._rebuild(entry)
             if self._wheel.is_behind(now):
-                for expired in self._wheel.advance(now):
-                    self._expel(expired, EXPIRED, now)
-            while True:
+                self._expire(now)
+            while most > 0:
                 if len(self._entries) > self._max_entries or self._weight > self._max_weight:
                     victim = self._policy.victim()
                     if victim is not None:
+                        most -= 1
                         self._expel(victim, SIZE, now)
                         continue
                 if unsettled is not None:
                     self._mend(unsettled)
                     unsettled = None
                 elif self._unsettled:
+                    most -= 1
                     unsettled = self._unsettled.pop()
                 else:
-                    break
+                    return
+            self._behind = True
         finally:
             self._settling = False
-            if unsettled is not None:  # interrupted: the next write goes on
+            if unsettled is not None:  # interrupted, or behind: the next write goes on
                 self._unsettled.append(unsettled)
 
-    def _rebuild(self) -> None:
+    def _expire(self, now: float) -> None:
+        """Take out what the wheel gives up, as much as one write deals with."""
+        for expired in self._wheel.advance(now, EXPIRED_AT_ONCE):
+            self._expel(expired, EXPIRED, now)
+
+    def _catch_up(self) -> None:
+        """Go on keeping to the limits, in steps, unless somebody does.
+
+        Between two steps the lock is free, and now and then another thread may run.
+        """
+        if self._catching_up or self._settling:
+            return
+        self._catching_up = True
+        steps = 0
+        try:
+            while self._behind:
+                steps += 1
+                if steps % STEPS_OF_A_TURN == 0:
+                    time.sleep(0)
+                now = self._now()
+                with self._lock:
+                    try:
+                        self._behind = False
+                        self._settle(None, now)
+                        dropped = self._take_garbage()
+                    except BaseException:
+                        self._torn = self._behind = True
+                        raise
+                if self._listener is not None and dropped is not None:
+                    self._listener(cast("list[Dropped]", dropped))
+        finally:
+            self._catching_up = False
+
+    def _rebuild(self, but: Entry | None = None) -> None:
         """String every entry of the dict on new lists; after a region that did not come to its end.
+
+        Args:
+            but: An entry that is hung up later; it is counted all the same.
 
         What runs in between and comes back to this cache leaves its entries in `_unsettled`; then
         the lists are made once more, until nothing came between.
         """
+        if but is not None:
+            _unlink(but)  # it may be out of the dict already, and on the lists of before
         while True:
             self._unsettled = []
             self._policy = self._make_policy()
             self._wheel = TimerWheel(self._now())
             weight = 0
             for entry in list(self._entries.values()):
-                _unlink(entry)
                 weight += entry.weight
-                self._mend(entry)
+                if entry is not but:
+                    _unlink(entry)
+                    self._mend(entry)
             if not self._unsettled:
                 self._weight = weight
                 self._torn = False
@@ -628,6 +691,8 @@ class Engine:
         listener = self._listener
         if listener is not None and dropped is not None:
             listener(cast("list[Dropped]", dropped))
+        if self._behind:
+            self._catch_up()
 
 
 def _nobody(*_arguments: object, **_named: object) -> Any:

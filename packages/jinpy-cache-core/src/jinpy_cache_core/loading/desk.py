@@ -26,10 +26,10 @@ class Errand(Landing):
         failed: Whether the store failed to answer.
     """
 
-    def __init__(self, key: str, after: "Errand | None") -> None:
+    def __init__(self, key: str) -> None:
         super().__init__(running_loop())
         self.key = key
-        self.after = after
+        self.after: Errand | None = None
         self.answer: Any = MISSING
         self.flight: Flight | None = None
         self.failed = False
@@ -59,15 +59,11 @@ class Desk:
         self._next: dict[str, Errand] = {}
         self._watches: dict[bytes, Errand] = {}
 
-    def watch(self, token: bytes) -> tuple[Errand, bool]:
-        """The watch over a lease of another process, and whether the caller is to keep it."""
+    def watch(self, token: bytes, own: Errand) -> Errand:
+        """The watch over a lease of another process; the caller's own, to be kept, if none is."""
         self._open()
         with self._lock:
-            watch = self._watches.get(token)
-            if watch is not None:
-                return watch, False
-            watch = self._watches[token] = Errand("", None)
-            return watch, True
+            return self._watches.setdefault(token, own)
 
     def watched(self, token: bytes, watch: Errand) -> None:
         """The watch is over, for whatever reason; who waited looks again."""
@@ -80,15 +76,19 @@ class Desk:
         if self._pid != os.getpid():  # in a forked child: the parent's errands end elsewhere
             self._renew()
 
-    def join(self, key: str) -> tuple[Errand, bool]:
-        """An errand that is not sent yet, and whether the caller is the one to send it."""
+    def join(self, own: Errand) -> Errand:
+        """The errand about a key that is not sent yet; the caller's own, to be sent, if none is.
+
+        The caller says that it is `done`, whatever happens, once this was called.
+        """
         self._open()
         with self._lock:
-            errand = self._next.get(key)
+            errand = self._next.get(own.key)
             if errand is not None:
-                return errand, False
-            errand = self._next[key] = Errand(key, self._sent.get(key))
-            return errand, True
+                return errand
+            own.after = self._sent.get(own.key)
+            self._next[own.key] = own
+            return own
 
     def sending(self, errand: Errand) -> None:
         """The errand is being sent: who comes from now on does not join it."""

@@ -151,10 +151,16 @@ class Lookup:
             or self.loading.store._gives_back_at_once
         )
         if not alone:
-            errand, sends = self.loading.desk.join(request.key)
-            if not sends:
-                return (yield from self._join(request, call, waiting, errand))
-            return (yield from self._send(request, call, waiting, errand))
+            desk = self.loading.desk
+            errand = own = Errand(request.key)
+            try:
+                errand = desk.join(own)
+                if errand is own:
+                    return (yield from self._send(request, call, waiting, own))
+            finally:
+                if errand is own:  # also if an exception came while it was put on the desk
+                    desk.done(own)
+            return (yield from self._join(request, call, waiting, errand))
         claiming = Claiming(b"", waiting.takeover_age, reason, renewing, unreadable)
         return (yield from self._claim(request, call, claiming))
 
@@ -166,7 +172,7 @@ class Lookup:
             if errand.after is None:
                 yield Breathe()  # whoever is about to ask as well joins
             else:
-                yield from self._wait_for(call, errand.after)
+                yield from self._wait_for(call, waiting, errand.after)
             self.loading.desk.sending(errand)
             claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
             flight, claim = yield from self._claim(request, call, claiming)
@@ -181,15 +187,13 @@ class Lookup:
         except CacheException:
             errand.failed = True
             raise
-        finally:
-            self.loading.desk.done(errand)
         return flight, claim
 
     def _join(
         self, request: Request, call: Call, waiting: Waiting, errand: Errand
     ) -> Plan[tuple[Flight, Claim]]:
         """Take part in somebody else's claim."""
-        landed = yield from self._wait_for(call, errand)
+        landed = yield from self._wait_for(call, waiting, errand)
         if landed and errand.failed and call.insists:
             return (yield from self._claim(request, call, Claiming(b"", waiting.takeover_age)))
         if landed and errand.answer is not MISSING:
@@ -199,12 +203,19 @@ class Lookup:
         claiming = Claiming(b"", waiting.takeover_age, Reason.MISS)
         return (yield from self._claim(request, call, claiming))
 
-    def _wait_for(self, call: Call, errand: Errand) -> Plan[bool]:
-        """Wait for somebody else's question; whether it is over. If it failed, so did ours."""
+    def _wait_for(self, call: Call, waiting: Waiting, errand: Errand) -> Plan[bool]:
+        """Wait for somebody else's question; whether it is over. If it failed, so did ours.
+
+        One that is not over in the time that a caller waits for others is taken from the desk:
+        who was to send it may be gone, without having been able to say so.
+        """
         began = time.monotonic()
-        landed: bool | None = yield Wait(errand, call.left)
+        patience = max(0.0, waiting.left())
+        landed: bool | None = yield Wait(errand, min(call.left, patience))
         call.left = max(0.0, call.left - (time.monotonic() - began))
-        if landed is False or errand.failed:
+        if landed is False and call.left > 0:
+            self.loading.desk.done(errand)
+        elif landed is False or errand.failed:
             call.degraded = not call.insists
             self.loading.counters.add("degraded")
         return bool(landed)
@@ -317,14 +328,18 @@ class Lookup:
         Whether something has changed; `None` if waiting would block it.
         """
         desk = self.loading.desk
-        watch, watches = desk.watch(claim.token)
-        if not watches:
-            landed: bool | None = yield Wait(watch, patience)
-            return landed
+        watch = own = Errand(request.key)
         try:
-            return (yield from self._watch(request, call, claim, patience))
+            watch = desk.watch(claim.token, own)
+            if watch is own:
+                return (yield from self._watch(request, call, claim, patience))
         finally:
+            if watch is own:
+                desk.watched(claim.token, own)
+        landed: bool | None = yield Wait(watch, patience)
+        if landed is False:
             desk.watched(claim.token, watch)
+        return landed
 
     def _landed(self, request: Request, flight: Flight, stale: CachedValue | None) -> Plan[Any]:
         """What a follower makes of a computation that is over; `MISSING` to claim again."""

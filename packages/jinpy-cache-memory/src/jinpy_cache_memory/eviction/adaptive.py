@@ -17,7 +17,7 @@ what was used again there.
 
 Reads reorder nothing. Hits wait in the entry and are taken into account when it comes up as oldest:
 it is then queued anew, where an LRU queue would have moved it at once. That is at most one step for
-each hit or write before, so choosing takes amortised constant time.
+each hit or write before, so choosing takes amortised constant time, and `LOOKS` steps at most.
 """
 
 import math
@@ -32,7 +32,7 @@ from jinpy_cache_memory.eviction.history import (
     MOST,
     History,
 )
-from jinpy_cache_memory.eviction.policy import EvictionPolicy
+from jinpy_cache_memory.eviction.policy import LOOKS, EvictionPolicy
 from jinpy_cache_memory.native_int import i64
 
 FIRST_WINDOW: Final = 0.01
@@ -74,6 +74,7 @@ class AdaptiveEviction(EvictionPolicy):
         self._bound = max(1.0, capacity * FIRST_WINDOW)
         self._wide: i64 = math.ceil(self._bound)
         self._made_room = False
+        self._looks: i64 = LOOKS
         self._full: i64 = 0
         self._history = History(1, 1)
         self._epoch: i64 = 0
@@ -114,6 +115,7 @@ class AdaptiveEviction(EvictionPolicy):
         if self._held() > 2 * self._full:
             self._fill()
         self._made_room = True
+        self._looks = LOOKS
         window = self._window
         candidate = self._oldest(window) if window.size >= self._wide else None
         resident = self._next_of_main()
@@ -151,8 +153,9 @@ class AdaptiveEviction(EvictionPolicy):
         """The oldest entry of a queue that was not hit since it was queued; the others go round."""
         while True:
             oldest = queue.oldest
-            if oldest is None or oldest.hits == 0:
+            if oldest is None or oldest.hits == 0 or self._looks <= 0:
                 return oldest
+            self._looks -= 1
             self._count_hits(oldest)
             queue.remove(oldest)
             queue.push(oldest)
@@ -164,8 +167,9 @@ class AdaptiveEviction(EvictionPolicy):
             oldest = probation.oldest
             if oldest is None:
                 return self._oldest(self._protected)
-            if oldest.hits == 0:
+            if oldest.hits == 0 or self._looks <= 0:
                 return oldest
+            self._looks -= 1
             self._count_hits(oldest)
             self._move(oldest, self._protected)
             self._relegate()
@@ -174,7 +178,8 @@ class AdaptiveEviction(EvictionPolicy):
         """Put the protected segment's oldest back on probation while there are too many."""
         protected = self._protected
         main = protected.size + self._probation.size
-        while protected.size * 10 > main * PROTECTED:
+        while protected.size * 10 > main * PROTECTED and self._looks > 0:
+            self._looks -= 1
             oldest = self._oldest(protected)
             if oldest is None:
                 return

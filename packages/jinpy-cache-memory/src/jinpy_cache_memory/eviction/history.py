@@ -57,7 +57,7 @@ class History:
         size = FEWEST
         while size < capacity * SLOTS:
             size *= 2
-        self._slots = array("i", bytes(4 * size))
+        self._slots = array("i", [0]) * size
         self._mask: i64 = size - 1
         self._unit_shift: i64 = max(0, lately.bit_length() - 4)
         self._lately: i64 = lately >> self._unit_shift

@@ -7,7 +7,7 @@ cache eviction scheme" (2010). Hits wait in the entry: it moves up when it comes
 from typing import Final
 
 from jinpy_cache_memory.entry import Entry, Queue
-from jinpy_cache_memory.eviction.policy import EvictionPolicy
+from jinpy_cache_memory.eviction.policy import LOOKS, EvictionPolicy
 
 HIGHEST: Final = 64
 """Counts are told apart up to here, so that the search for the lowest ends soon."""
@@ -31,6 +31,7 @@ class LfuEviction(EvictionPolicy):
     def victim(self) -> Entry | None:
         """Take the oldest of the lowest count whose hits have all been counted."""
         count = 0
+        looks = LOOKS
         while count < HIGHEST:
             queue = self._queues[count]
             oldest = queue.oldest
@@ -38,7 +39,8 @@ class LfuEviction(EvictionPolicy):
                 count += 1
                 continue
             queue.remove(oldest)
-            if oldest.hits == 0:
+            looks -= 1
+            if oldest.hits == 0 or looks == 0:
                 return oldest
             reached = min(count + oldest.hits, HIGHEST - 1)
             oldest.hits = 0

@@ -7,6 +7,7 @@ every operating system uses it in its stead.
 
 from jinpy_cache_memory.entry import Entry
 from jinpy_cache_memory.eviction.fifo import FifoEviction
+from jinpy_cache_memory.eviction.policy import LOOKS
 
 
 class LruEviction(FifoEviction):
@@ -15,12 +16,14 @@ class LruEviction(FifoEviction):
     def victim(self) -> Entry | None:
         """Take the oldest entry that was not hit since it was queued."""
         queue = self._queue
+        looks = LOOKS
         while True:
             oldest = queue.oldest
             if oldest is None:
                 return None
             queue.remove(oldest)
-            if oldest.hits == 0:
+            looks -= 1
+            if oldest.hits == 0 or looks == 0:
                 return oldest
             oldest.hits = 0
             queue.push(oldest)

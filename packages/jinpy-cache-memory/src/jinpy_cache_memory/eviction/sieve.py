@@ -5,7 +5,7 @@ where it is, so that new entries are sifted quickly; good for web caches, weak a
 """
 
 from jinpy_cache_memory.entry import Entry, Queue
-from jinpy_cache_memory.eviction.policy import EvictionPolicy
+from jinpy_cache_memory.eviction.policy import LOOKS, EvictionPolicy
 
 
 class SieveEviction(EvictionPolicy):
@@ -28,6 +28,7 @@ class SieveEviction(EvictionPolicy):
 
     def victim(self) -> Entry | None:
         """Sweep until something was not hit, and take that."""
+        looks = LOOKS
         while True:
             entry = self._hand
             if entry is None:
@@ -35,7 +36,8 @@ class SieveEviction(EvictionPolicy):
                 if entry is None:
                     return None
             self._hand = entry.newer
-            if entry.hits == 0:
+            looks -= 1
+            if entry.hits == 0 or looks == 0:
                 self._queue.remove(entry)
                 return entry
             entry.hits = 0
