@@ -518,7 +518,10 @@ class Engine:
                 self._rebuild(entry)
             if self._wheel.is_behind(now):
                 self._expire(now)
-            while most > 0:
+            while True:  # a condition here would be looked at outside of the `try`, on 3.12 and 3.13
+                if most <= 0:
+                    self._behind = True
+                    return
                 if len(self._entries) > self._max_entries or self._weight > self._max_weight:
                     victim = self._policy.victim()
                     if victim is not None:
@@ -533,7 +536,6 @@ class Engine:
                     unsettled = self._unsettled.pop()
                 else:
                     return
-            self._behind = True
         finally:
             self._settling = False
             if unsettled is not None:  # interrupted, or behind: the next write goes on
@@ -554,7 +556,9 @@ class Engine:
         self._catching_up = True
         steps = 0
         try:
-            while self._behind:
+            while True:  # see `_settle`
+                if not self._behind:
+                    return
                 steps += 1
                 if steps % STEPS_OF_A_TURN == 0:
                     time.sleep(0)
