@@ -212,17 +212,22 @@ class Cluster:
     """
 
     def __init__(self, directory: Path, patience: int = STEADY) -> None:
-        self.servers = [
-            Server(
-                directory / str(number),
-                cluster_enabled="yes",
-                cluster_node_timeout=str(patience),
-                cluster_replica_validity_factor="0",
-                repl_diskless_sync_delay="0",
-                cluster_allow_replica_migration="no",
-            )
-            for number in range(6)
-        ]
+        self._directory, self._patience = directory, patience
+        self.servers: list[Server] = []
+        for _ in range(6):
+            self._another()
+
+    def _another(self) -> Server:
+        server = Server(
+            self._directory / str(len(self.servers)),
+            cluster_enabled="yes",
+            cluster_node_timeout=str(self._patience),
+            cluster_replica_validity_factor="0",
+            repl_diskless_sync_delay="0",
+            cluster_allow_replica_migration="no",
+        )
+        self.servers.append(server)
+        return server
 
     @property
     def url(self) -> str:
@@ -254,6 +259,15 @@ class Cluster:
         for server in self.servers:
             until(lambda s=server: self._replicas_seen(s) == 3, "every node knows the replicas")
         return self
+
+    def add(self) -> Server:
+        """Start one more primary, which has no slots yet, and wait until everybody knows it."""
+        added = self._another().start()
+        added.ask("CLUSTER", "MEET", "127.0.0.1", self.servers[0].port)
+        for server in self.servers:
+            until(lambda s=server: self._known(s) == len(self.servers), "every node knows it")
+        until(lambda: self._state(added) == "ok", "it knows who has which slot")
+        return added
 
     def _known(self, server: Server) -> int:
         with server.admin() as client:

@@ -15,6 +15,12 @@ from jinpy_cache_testing.sync_view import new_runner
 LATEST = 0.05
 """Seconds in which a cancelled operation must have ended."""
 
+
+async def walked(cache: RedisCacheBackend) -> list[str]:
+    """Every key."""
+    return [key async for key in cache.ascan()]
+
+
 OPERATIONS = {
     "aget": lambda cache: cache.aget("k"),
     "aset": lambda cache: cache.aset("k", 1),
@@ -30,8 +36,14 @@ OPERATIONS = {
     "adelete_many": lambda cache: cache.adelete_many(["x", "y"]),
     "aclear": lambda cache: cache.aclear(),
     "ais_healthy": lambda cache: cache.ais_healthy(),
+    "ascan": walked,
     "aget_or_set": lambda cache: cache.aget_or_set("f", lambda: 1, force_refresh=True),
+    "aget_or_set of a miss": lambda cache: cache.aget_or_set("m", lambda: 1, ttl=0),
+    "aget_or_set_many": lambda cache: cache.aget_or_set_many(
+        ["f", "g"], lambda keys: dict.fromkeys(keys, 1), force_refresh=True
+    ),
 }
+
 
 MOMENTS = ("first use", "growth of the pool", "broken link")
 

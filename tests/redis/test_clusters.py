@@ -324,16 +324,13 @@ def commands_of(server) -> int:
         return int(client.info("stats")["total_commands_processed"])
 
 
-def test_a_process_with_an_old_map(own_cluster, half, make, start_server):
+def test_a_process_with_an_old_map(own_cluster, half, make):
     """After a node was added and has got slots, `scan` sees every key, and `clear` leaves none."""
     old, new = half(own_cluster.url), make(own_cluster.url)
     keys = {f"k{number}" for number in range(1000)}
     old.get("x")
     source = own_cluster.servers[0]
-    added = start_server(cluster_enabled="yes", cluster_node_timeout=str(BRITTLE))
-    added.ask("CLUSTER", "MEET", "127.0.0.1", source.port)
-    until(lambda: own_cluster._known(added) == len(own_cluster.servers) + 1, "all are known")
-    until(lambda: own_cluster._known(source) == len(own_cluster.servers) + 1, "it is known")
+    added = own_cluster.add()
     hand_over(range(2000), source, added)
     for server in [*own_cluster.servers[:3], added]:
         until(lambda s=server: own_cluster.owner_of(s, 0) == added.port, "every primary knows")

@@ -333,7 +333,6 @@ def test_loops_that_are_closed_without_a_word(make, standalone):
     assert descriptors() == before
 
 
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_backend_that_is_dropped(standalone):
     """It warns, and what it held is released."""
     gc.collect()

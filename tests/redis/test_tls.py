@@ -6,9 +6,12 @@ from datetime import UTC, datetime
 import pytest
 import trustme
 from tests.redis.certified import encrypted_server, secure_url
+from tests.redis.conftest import LATE
+from tests.redis.proxy import Proxy
 from tests.redis.servers import NotStarted, Server
 
 from jinpy_cache_core import CacheConnectionError
+from jinpy_cache_redis.connections.plaintext import SILENCE
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,28 @@ def test_a_certificate_of_a_known_authority(half, serve, tmp_path):
     for expected in range(1, 20):
         assert expected == cache.incr("n", ttl=60)
     assert cache.is_healthy() is True
+
+
+def test_a_server_that_is_slow_to_shake_hands(half, serve, tmp_path):
+    """It is asked once whether it speaks TLS at all, then waited for, and not asked again."""
+    server = serve("127.0.0.1")
+    proxy = Proxy(int(server.options["tls-port"]))
+    try:
+        proxy.delay = 2 * SILENCE
+        cache = half(
+            f"rediss://127.0.0.1:{proxy.port}/0",
+            ssl_ca_certs=tmp_path / "ca",
+            connect_timeout=LATE,
+            command_timeout=LATE,
+            operation_timeout=LATE,
+        )
+        cache.set("k", 1)
+        assert 2 == proxy.accepted
+        proxy.cut()
+        assert 1 == cache.get("k")
+        assert 3 == proxy.accepted
+    finally:
+        proxy.close()
 
 
 @pytest.mark.parametrize("case", ["self-signed", "wrong name", "expired", "plain server"])

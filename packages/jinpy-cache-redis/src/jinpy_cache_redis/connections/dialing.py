@@ -15,11 +15,20 @@ from typing import Any, TypeVar
 
 import attrs
 
+from jinpy_cache_redis.connections.plaintext import (
+    PATIENCE,
+    SILENCE,
+    Doubt,
+    answers_plainly,
+    no_tls,
+)
 from jinpy_cache_redis.protocol.failures import Failure, Refused, SlowConnect, Unreachable
 from jinpy_cache_redis.protocol.handshake import Handshake
 from jinpy_cache_redis.protocol.nodes import Node
 
 P = TypeVar("P", bound=asyncio.Protocol)
+
+PLAIN = "it answers in plain text"
 
 
 @attrs.frozen
@@ -35,6 +44,8 @@ class Dialer:
     handshake: Handshake = attrs.field(factory=Handshake)
     context: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     addresses: Mapping[Node, Node] = attrs.field(factory=dict[Node, Node])
+    _secure: set[Node] = attrs.field(factory=set[Node], init=False, repr=False)
+    """Where a TLS handshake has succeeded, so that there is no doubt any more."""
 
     def open(self, node: Node, timeout: float) -> socket.socket:
         """Connect.
@@ -52,13 +63,39 @@ class Dialer:
             sock = self._connected(target, until)
             try:
                 if self.context is not None and target.port:
-                    sock.settimeout(max(0.001, until - monotonic()))
-                    sock = self.context.wrap_socket(sock, server_hostname=target.host)
+                    sock = self._secured(self.context, sock, target, until)
             except BaseException:
                 sock.close()
                 raise
+        except Failure:
+            raise
         except Exception as error:
             raise self._failed(node, error) from error
+        return sock
+
+    def _secured(
+        self, context: ssl.SSLContext, plain: socket.socket, target: Node, until: float
+    ) -> socket.socket:
+        sock = context.wrap_socket(
+            plain, server_hostname=target.host, do_handshake_on_connect=False
+        )
+        try:
+            if target not in self._secure:
+                sock.settimeout(max(0.001, min(SILENCE, until - monotonic())))
+                try:
+                    sock.do_handshake()
+                except TimeoutError:
+                    if answers_plainly(lambda: self._connected(target, monotonic() + PATIENCE)):
+                        raise no_tls(target, PLAIN) from None
+                else:
+                    self._secure.add(target)
+                    return sock
+            sock.settimeout(max(0.001, until - monotonic()))
+            sock.do_handshake()
+            self._secure.add(target)
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def _connected(self, target: Node, until: float) -> socket.socket:
@@ -93,6 +130,8 @@ class Dialer:
         try:
             async with asyncio.timeout(seconds):
                 return await self._open_async(self._target(node), monotonic() + seconds, protocol)
+        except Failure:
+            raise
         except Exception as error:
             raise self._failed(node, error) from error
 
@@ -106,13 +145,23 @@ class Dialer:
             found = [(int(family), address) for family, _, _, _, address in answers]
         sock = await self._connected_async(loop, found, until)
         secured: dict[str, Any] = {}
+        doubt: Doubt | None = None
         if self.context is not None and target.port:
             secured = {"ssl": self.context, "server_hostname": target.host}
+            if target not in self._secure:
+                doubt = Doubt(sock, lambda: self._connected_async(loop, found, until))
         try:
             _, made = await loop.create_connection(lambda: protocol(sock), sock=sock, **secured)
-        except BaseException:
+        except BaseException as error:
             sock.close()  # asyncio has let go of it, and would close it only on its next turn
+            if doubt is not None and doubt.confirmed and isinstance(error, OSError):
+                raise no_tls(target, PLAIN) from error
             raise
+        finally:
+            if doubt is not None:
+                doubt.end()
+        if secured:
+            self._secure.add(target)
         return made
 
     async def _connected_async(
@@ -145,8 +194,6 @@ class Dialer:
 
     def _failed(self, node: Node, error: Exception) -> Failure:
         """The failure that an exception of connecting amounts to."""
-        if isinstance(error, Failure):
-            return error
         if isinstance(error, ssl.SSLCertVerificationError):
             return Refused(f"The certificate of Redis at {node} cannot be trusted: {error}", node)
         tls = self.context is not None
@@ -207,11 +254,7 @@ def _not_secured(node: Node, error: ssl.SSLError) -> Failure:
     """The failure of a TLS handshake that the two sides could not agree on."""
     said = error.reason or str(error)
     if said in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}:
-        message = (
-            f"Redis at {node} does not speak TLS ({said}). Give the port that does, or write "
-            "redis:// where the network is trusted."
-        )
-        return Refused(message, node)
+        return no_tls(node, said)
     if "ALERT" in said:
         message = (
             f"Redis at {node} refused the TLS handshake ({said}). If it asks for certificates of "
