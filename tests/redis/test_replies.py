@@ -257,3 +257,68 @@ def test_a_value_beyond_the_servers_limit(half, start_server):
     with pytest.raises(CacheValueError):
         limited.set("small", "x" * 2000)
     assert 1 == limited.get("small")
+
+
+OPERATIONS = {
+    "get": lambda cache: cache.get("k"),
+    "set": lambda cache: cache.set("k", 1),
+    "set for ever": lambda cache: cache.set("k", 1, None),
+    "set for no time": lambda cache: cache.set("k", 1, 0),
+    "add": lambda cache: cache.add("k", 1),
+    "delete": lambda cache: cache.delete("k"),
+    "exists": lambda cache: cache.exists("k"),
+    "ttl": lambda cache: cache.ttl("k"),
+    "touch": lambda cache: cache.touch("k", 9),
+    "incr": lambda cache: cache.incr("k"),
+    "incr with a lifetime": lambda cache: cache.incr("k", ttl=9),
+    "pop": lambda cache: cache.pop("k"),
+    "get_many": lambda cache: cache.get_many(["k", "l"]),
+    "set_many": lambda cache: cache.set_many({"k": 1, "l": 2}),
+    "delete_many": lambda cache: cache.delete_many(["k", "l"]),
+    "scan": lambda cache: list(cache.scan()),
+    "clear": lambda cache: cache.clear(),
+    "get_or_set": lambda cache: cache.get_or_set("k", lambda: 1, force_refresh=True),
+    "get_or_set_many": lambda cache: cache.get_or_set_many(
+        ["k", "l"], lambda keys: dict.fromkeys(keys, 1), force_refresh=True
+    ),
+}
+
+UNLIKELY = {
+    "text": b"+HELLO\r\n",
+    "a list": b"*2\r\n+a\r\n*0\r\n",
+    "a map": b"%1\r\n+a\r\n:1\r\n",
+    "a float": b",1.5\r\n",
+    "a truth": b"#t\r\n",
+    "another integer": b":-7\r\n",
+}
+"""Well-formed replies that none of these commands gets."""
+
+FITTING = {
+    ("get", "text"),  # a value, if one that the serializer did not write
+    ("get_many", "a list"),  # the same, of the first of them
+    ("incr", "another integer"),
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKELY)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_replies_that_no_server_gives(half, fake, name, kind):
+    """They are not believed, whatever was asked: neither as an answer nor as a crash."""
+    server = fake(lambda _: UNLIKELY[kind])
+    cache = half(server.url, retries=0, on_error="raise")
+    if (name, kind) in FITTING:
+        pytest.skip("such a reply is one")
+    with pytest.raises(CacheConnectionError, match="which no server does"):
+        OPERATIONS[name](cache)
+    assert cache.is_healthy() is False
+
+
+@pytest.mark.parametrize("kind", UNLIKELY)
+@pytest.mark.parametrize("scheme", ["redis+cluster", "redis+sentinel"])
+def test_maps_that_no_server_gives(half, fake, scheme, kind):
+    """Who answers so knows nothing about slots or primaries."""
+    server = fake(lambda _: UNLIKELY[kind])
+    service = "/main" if scheme.endswith("sentinel") else ""
+    cache = half(f"{scheme}://127.0.0.1:{server.port}{service}", retries=0)
+    with pytest.raises(CacheConnectionError, match=r"No node of the cluster|No sentinel"):
+        cache.get("k")

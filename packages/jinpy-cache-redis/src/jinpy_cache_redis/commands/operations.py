@@ -12,9 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from jinpy_cache_core import (
     MISSING,
     UNCHANGED,
-    CacheConnectionError,
     CacheException,
-    CacheValueError,
     Decision,
     Record,
 )
@@ -27,9 +25,23 @@ from jinpy_cache_core.backend import (
     NewerEnvelopeError,
     decisions,
     live,
-    not_a_counter,
 )
 from jinpy_cache_redis.commands.leases import LAYERED, deadline_of, has_layers, head_of, shows
+from jinpy_cache_redis.commands.replies import (
+    all_done,
+    answer_told,
+    count,
+    done,
+    executed,
+    head,
+    listed,
+    raise_counter_error,
+    raise_refusals,
+    refuse_unless_bytes,
+    text,
+    whole,
+    without_foreign,
+)
 from jinpy_cache_redis.protocol.failures import ServerError
 from jinpy_cache_redis.protocol.requests import (
     Finish,
@@ -98,14 +110,14 @@ class Commands:
         )
         if isinstance(payload, ServerError):
             raise payload.told() from payload
-        if payload is None or left == NO_KEY:
+        if text("GET", payload) is None or whole("PTTL", left) == NO_KEY:
             return None
         return Record(payload, self._now() + _seconds_left(left))
 
     def reach(self) -> Plan[None]:
         """Ask anything, to see whether there is an answer."""
         stored = self.prefix + b"jinpy-cache:health"
-        yield Request(pack(b"EXISTS", stored), stored, once=True)
+        count("EXISTS", (yield Request(pack(b"EXISTS", stored), stored, once=True)))
 
     # -- One entry --------------------------------------------------------------------------------
 
@@ -120,25 +132,26 @@ class Commands:
     ) -> Plan[Any]:
         """`GET`; with `PTTL` for an entry with layers, whose times are the server's."""
         stored = self.prefix + key.encode()
-        if self._has_seen_layers:
-            payload, left = yield from _together(
-                stored, [(b"GET", stored), (b"PTTL", stored)], once=once
-            )
-            if isinstance(payload, ServerError):
-                raise answer_told(payload)
-        else:
-            payload = yield Request(pack(b"GET", stored), stored, once=once)
-            left = NO_EXPIRY
-            if payload is not None and payload[:1] == LAYERED and has_layers(payload):
-                self._has_seen_layers = True
-                left = yield Request(pack(b"PTTL", stored), stored, once=once)
-        if payload is None:
-            return default
+        payload: Any = None
         try:
+            if self._has_seen_layers:
+                payload, left = yield from _together(
+                    stored, [(b"GET", stored), (b"PTTL", stored)], once=once
+                )
+                if isinstance(payload, ServerError):
+                    raise answer_told(payload)
+            else:
+                payload = yield Request(pack(b"GET", stored), stored, once=once)
+                left = NO_EXPIRY
+                if payload is not None and payload[:1] == LAYERED and has_layers(payload):
+                    self._has_seen_layers = True
+                    left = yield Request(pack(b"PTTL", stored), stored, once=once)
+            if payload is None:
+                return default
             if large and len(payload) > HEAVY_BYTES:
                 return Undecoded(payload, left)
             value = self.value(key, payload, kind, left)
-        except TypeError:
+        except (TypeError, LookupError):
             refuse_unless_bytes(payload)
             raise
         return default if value is MISSING else value
@@ -171,7 +184,13 @@ class Commands:
         """`SET` with the lifetime in milliseconds, or `UNLINK` when that is zero."""
         payload = value.data if type(value) is Encoded else self._codec.encode(key, value)
         stored = self.prefix + key.encode()
-        yield Request(_storing(stored, payload, seconds), stored)
+        reply = yield Request(_storing(stored, payload, seconds), stored)
+        if reply == b"OK":
+            return
+        if seconds:
+            all_done("SET", reply, 1)
+        else:
+            count("UNLINK", reply)
 
     def add(self, key: str, value: object, seconds: float) -> Plan[bool]:
         """`SET NX`; not repeatable, as a second attempt would find what the first one stored."""
@@ -180,35 +199,38 @@ class Commands:
             return not (yield from self.exists(key))
         stored = self.prefix + key.encode()
         store = (b"SET", stored, payload, b"NX", *_lifetime(seconds))
-        done, head = yield from _together(stored, [store, head_of(stored)], repeatable=False)
-        if done is None and not shows(head, self._now()):
+        reply, there = yield from _together(stored, [store, head_of(stored)], repeatable=False)
+        added = done("SET", reply)
+        if not added and not shows(head(there), self._now()):
             return (yield from self.update(key, decisions.adding(payload, seconds)))
-        return done is not None
+        return added
 
     def delete(self, key: str) -> Plan[bool]:
         """`UNLINK`, with a look at what it removes."""
         stored = self.prefix + key.encode()
-        head, removed = yield from _together(stored, _removing(stored))
-        return bool(removed) and shows(head, self._now())
+        there, removed = yield from _together(stored, _removing(stored))
+        return count("UNLINK", removed) > 0 and shows(head(there), self._now())
 
     def exists(self, key: str) -> Plan[bool]:
         """`EXISTS`, with a look at what there is."""
         stored = self.prefix + key.encode()
         commands = [(b"EXISTS", stored), head_of(stored), (b"PTTL", stored)]
-        found, head, left = yield from _together(stored, commands)
+        found, there, left = yield from _together(stored, commands)
         now = self._now()
-        return bool(found) and shows(head, now, now + _seconds_left(left))
+        deadline = now + _seconds_left(left)
+        return count("EXISTS", found) > 0 and shows(head(there), now, deadline)
 
     def ttl(self, key: str) -> Plan[float | None]:
         """`PTTL`, with a look at what there is."""
         stored = self.prefix + key.encode()
-        left, head = yield from _together(stored, [(b"PTTL", stored), head_of(stored)])
+        left, there = yield from _together(stored, [(b"PTTL", stored), head_of(stored)])
+        seconds = _seconds_left(left)
         if left == NO_KEY:
             return None
-        if not has_layers(head):
-            return _seconds_left(left)
+        if not has_layers(head(there)):
+            return seconds
         now = self._now()
-        deadline = deadline_of(head, now, now + _seconds_left(left))
+        deadline = deadline_of(there, now, now + seconds)
         return None if deadline is None else deadline - now
 
     def touch(self, key: str, seconds: float) -> Plan[bool]:
@@ -220,13 +242,14 @@ class Commands:
         again = (b"PERSIST", stored) if seconds == NEVER else _expiring(stored, seconds)
         data, replies = pack_transaction([(b"EXISTS", stored), again])
         while True:
-            _, head = yield Hold(Request(look, stored, 2))
-            if has_layers(head):
+            watched, there = yield Hold(Request(look, stored, 2))
+            all_done("WATCH", watched, 1)
+            if has_layers(head(there)):
                 yield Finish(_UNWATCH)
                 return (yield from self.update(key, decisions.touching(seconds)))
-            answers = yield Finish(Request(data, stored, replies, repeatable=False))
-            if answers[-1] is not None:
-                return bool(answers[-1][0])
+            changed = executed((yield Finish(Request(data, stored, replies, repeatable=False))))
+            if changed is not None:
+                return count("EXISTS", changed[0]) > 0
 
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
@@ -234,22 +257,22 @@ class Commands:
         if not seconds or self._codec.secrets:  # the server cannot sign
             return (yield from self.update(key, count_here))
         stored = self.prefix + key.encode()
-        count = (b"INCRBY", stored, b"%d" % amount)
+        counting = (b"INCRBY", stored, b"%d" % amount)
         if seconds == NEVER:
-            request = Request(pack(*count), stored, repeatable=False)
+            request = Request(pack(*counting), stored, repeatable=False)
         else:
             create = (b"SET", stored, b"0", b"PX", _milliseconds(seconds), b"NX")
-            data, replies = pack_transaction([create, count])
+            data, replies = pack_transaction([create, counting])
             request = Request(data, stored, replies, repeatable=False)
         try:
             reply = yield request
-            total = reply[-1][-1] if request.replies > 1 else reply
+            total = (executed(reply) or [None])[-1] if request.replies > 1 else reply
             if not isinstance(total, ServerError):
-                return int(total)
+                return whole("INCRBY", total)
             raise total.told() from total
         except CacheException as error:
             if "not an integer" not in error.message:
-                raise _counter_error(error) from error.__cause__
+                raise_counter_error(error)
         return (yield from self.update(key, count_here))
 
     def pop(self, key: str, default: object) -> Plan[Any]:
@@ -267,20 +290,21 @@ class Commands:
         stored = self.prefix + key.encode()
         look = pack(b"WATCH", stored) + pack(b"GET", stored) + pack(b"PTTL", stored)
         while True:
-            _, payload, left = yield Hold(Request(look, stored, 3, once=once))
+            watched, payload, left = yield Hold(Request(look, stored, 3, once=once))
+            all_done("WATCH", watched, 1)
             now = self._now()
             record = None
-            if payload is not None:
+            if text("GET", payload) is not None:
                 record = Record(payload, now + _seconds_left(left))
             change, result = decide(record, now)
             if change is UNCHANGED:
                 yield Finish(_UNWATCH)
                 return result
             data, replies = pack_transaction([_changing(stored, record, change, now)])
-            answers = yield Finish(Request(data, stored, replies, repeatable=False))
-            if answers[-1] is None:
+            changed = executed((yield Finish(Request(data, stored, replies, repeatable=False))))
+            if changed is None:
                 continue
-            if change is None and record is not None and not answers[-1][0]:
+            if change is None and record is not None and not changed[0]:
                 continue  # it expired between the look and the removal: nobody got it
             return result
 
@@ -302,9 +326,10 @@ class Commands:
         if self._sharded:
             requests = [Request(pack(b"GET", one), one, once=once) for one in stored]
             answers = yield Several(requests)
-            payloads = _without_foreign(answers)
+            payloads = without_foreign(answers)
         else:
-            payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
+            reply = yield Request(pack(b"MGET", *stored), stored[0], once=once)
+            payloads = listed("MGET", reply, len(stored))
         decode = self._codec.decode
         values = dict.fromkeys(keys, default)
         try:
@@ -319,7 +344,7 @@ class Commands:
                         value = self.value(key, payload, None, known)
                     if value is not MISSING:
                         values[key] = value
-        except TypeError:
+        except (TypeError, LookupError):
             for payload in payloads:
                 refuse_unless_bytes(payload)
             raise
@@ -355,7 +380,10 @@ class Commands:
             for key, payload in payloads.items():
                 stored = prefix + key.encode()
                 requests.append(Request(pack(b"SET", stored, payload, *lifetime), stored))
-            raise_refusals((yield from _in_batches(requests)))
+            answers = yield from _in_batches(requests)
+            raise_refusals(answers)
+            for answer in answers:
+                all_done("SET", answer, 1)
             return
         data: list[bytes] = []
         size = 0
@@ -363,10 +391,12 @@ class Commands:
             data.append(pack(b"SET", prefix + key.encode(), payload, *lifetime))
             size += len(payload)
             if size > BATCH_BYTES or len(data) >= BATCH:
-                yield Request(b"".join(data), prefix, len(data))
+                replies = yield Request(b"".join(data), prefix, len(data))
+                all_done("SET", replies, len(data))
                 data, size = [], 0
         if data:
-            yield Request(b"".join(data), prefix, len(data))
+            replies = yield Request(b"".join(data), prefix, len(data))
+            all_done("SET", replies, len(data))
 
     def delete_many(self, keys: list[str]) -> Plan[int]:
         """`UNLINK`, with a look at what it removes."""
@@ -377,14 +407,16 @@ class Commands:
         if not self._sharded:
             commands = [*map(head_of, stored), (b"UNLINK", *stored)]
             *heads, removed = yield from _together(stored[0], commands)
-            return int(removed) - sum(not shows(head, now) for head in heads)
+            return count("UNLINK", removed) - sum(not shows(head(one), now) for one in heads)
         requests: list[Request] = []
         for one in stored:
             data = b"".join([pack(*command) for command in _removing(one)])
             requests.append(Request(data, one, 2, tolerant=True))
         answers = yield Several(requests)
         raise_refusals(answers)
-        return sum(bool(removed) and shows(head, now) for head, removed in answers)
+        return sum(
+            count("UNLINK", removed) > 0 and shows(head(there), now) for there, removed in answers
+        )
 
     # -- Leases -----------------------------------------------------------------------------------
 
@@ -437,13 +469,14 @@ class Commands:
         """What a claim came to; `None` if it takes more than one look."""
         if isinstance(answers, ServerError):
             raise answer_told(answers)
-        done, payload, left = answers
+        reply, payload, left = answers
         now = self._now()
-        if isinstance(done, bytes | str) and not isinstance(payload, ServerError):
-            return claiming(None, now)[1]
+        claimed = done("SET", reply)
         if isinstance(payload, ServerError):
             raise answer_told(payload)
-        if payload is None:
+        if claimed:
+            return claiming(None, now)[1]
+        if text("GET", payload) is None:
             return None
         change, claim = claiming(Record(payload, now + _seconds_left(left)), now)
         return claim if change is UNCHANGED else None
@@ -474,7 +507,8 @@ class Commands:
         first = next(iter(stored.values()))
         asking = Request(look, first, 1 + 2 * len(stored), tolerant=True, once=True)
         for _ in range(TRIES):
-            _, *found = yield Hold(asking)
+            watched, *found = yield Hold(asking)
+            all_done("WATCH", watched, 1)
             now = self._now()
             results: dict[str, T] = {}
             commands: list[tuple[bytes, ...]] = []
@@ -484,7 +518,9 @@ class Commands:
             ):
                 if isinstance(payload, ServerError):
                     continue  # a foreign type, for `update` to say so
-                record = None if payload is None else Record(payload, now + _seconds_left(left))
+                record = None
+                if text("GET", payload) is not None:
+                    record = Record(payload, now + _seconds_left(left))
                 change, results[key] = decide(record, now)
                 if change is UNCHANGED:
                     continue
@@ -495,8 +531,8 @@ class Commands:
                 yield Finish(_UNWATCH)
                 return results
             data, replies = pack_transaction(commands)
-            answers = yield Finish(Request(data, first, replies, repeatable=False))
-            if answers[-1] is not None and all(answers[-1][place] for place in removals):
+            changed = executed((yield Finish(Request(data, first, replies, repeatable=False))))
+            if changed is not None and all(changed[place] for place in removals):
                 return results
         return {}
 
@@ -509,13 +545,6 @@ BATCH = 1000
 
 TRIES = 3
 """How often keys are tried together before each is tried alone."""
-
-
-def answer_told(error: ServerError) -> CacheException:
-    """An error reply as the caller's error, with the reply behind it."""
-    told = error.told()
-    told.__cause__ = error
-    return told
 
 
 def _claiming(stored: bytes, taken: tuple[bytes, float]) -> list[tuple[bytes, ...]]:
@@ -596,45 +625,4 @@ def _seconds_left(milliseconds: int) -> float:
     """What `PTTL` says."""
     if milliseconds == NO_EXPIRY:
         return NEVER
-    return max(0, milliseconds) / 1000
-
-
-def refuse_unless_bytes(payload: object) -> None:
-    """Consulted only once reading a payload has failed.
-
-    Raises:
-        CacheConnectionError: It is none: what answers is not the server it pretends to be.
-    """
-    if payload is not None and not isinstance(payload, bytes):
-        message = f"Redis answered a read with {type(payload).__name__}, which no server does."
-        raise CacheConnectionError(message)
-
-
-def raise_refusals(answers: list[Any]) -> None:
-    """Raise the first error among the answers to several requests."""
-    for answer in answers:
-        if isinstance(answer, ServerError):
-            raise answer.told() from answer
-
-
-def _without_foreign(payloads: list[Any]) -> list[bytes | None]:
-    """The payloads, where a key of a foreign type is a miss as `MGET` has it."""
-    for position, payload in enumerate(payloads):
-        if isinstance(payload, ServerError):
-            if payload.code != "WRONGTYPE":
-                raise payload.told() from payload
-            payloads[position] = None
-    return payloads
-
-
-def _counter_error(error: CacheException) -> CacheException:
-    """What a refused `INCRBY` means: the server words it, the code is only `ERR`."""
-    if error.server_code == "WRONGTYPE":
-        return not_a_counter()
-    if "overflow" in error.message:
-        message = (
-            "The counter's new value does not fit in a signed 64-bit integer; the stored value "
-            "was left as it is."
-        )
-        return CacheValueError(message)
-    return error
+    return max(0, whole("PTTL", milliseconds)) / 1000

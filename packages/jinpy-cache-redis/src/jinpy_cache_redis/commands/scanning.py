@@ -7,7 +7,7 @@ again.
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from jinpy_cache_core import (
     CacheBackendError,
@@ -17,7 +17,14 @@ from jinpy_cache_core import (
     CacheTimeoutError,
 )
 from jinpy_cache_redis.commands.leases import head_of, shows
-from jinpy_cache_redis.commands.operations import raise_refusals
+from jinpy_cache_redis.commands.replies import (
+    all_done,
+    count,
+    head,
+    listed,
+    not_believed,
+    raise_refusals,
+)
 from jinpy_cache_redis.protocol.nodes import Node
 from jinpy_cache_redis.protocol.requests import Plan, Request, Servers, Several, pack
 from jinpy_cache_redis.routing.topology import Topology
@@ -113,8 +120,7 @@ class Walk:
         command = pack(b"SCAN", self._cursor, b"MATCH", self._pattern, b"COUNT", PAGE)
         first = self._cursor == b"0"
         request = Request(command, node=nodes[-1], repeatable=first, renewed=True)
-        keys: list[bytes]
-        cursor, keys = yield request
+        cursor, keys = _page_of((yield request))
         if cursor == b"0" and len(nodes) == 1 and self._sharded:
             yield from self._end_round()
         elif cursor == b"0":
@@ -132,6 +138,16 @@ class Walk:
                 "The slots of the cluster moved all the time, so that keys may have been missed."
             )
             raise CacheBackendError(message)
+
+
+def _page_of(reply: object) -> tuple[bytes, list[bytes]]:
+    cursor, keys = listed("SCAN", reply, 2)
+    if not (isinstance(cursor, bytes) and cursor.isdigit() and isinstance(keys, list)):
+        raise not_believed(reply, "SCAN")
+    found = cast("list[object]", keys)
+    if not all(isinstance(key, bytes) for key in found):
+        raise not_believed(reply, "SCAN")
+    return cursor, cast("list[bytes]", found)
 
 
 def _complete(views: list[View]) -> bool:
@@ -165,7 +181,10 @@ def view() -> Plan[View]:
         for node in nodes:
             request = Request(pack(b"CLUSTER", b"NODES"), node=node, renewed=True)
             try:
-                said.append((yield request))
+                told = yield request
+                if not isinstance(told, bytes):
+                    raise not_believed(told, "CLUSTER NODES")
+                said.append(told)
             except CacheException as error:
                 if error.server_code != "NOPERM":
                     raise
@@ -211,7 +230,7 @@ def visible_page(walk: Walk, now: Callable[[], float]) -> Plan[list[bytes]]:
         return keys
     heads = yield Several([Request(pack(*head_of(key)), key) for key in keys])
     present = now()
-    return [key for key, head in zip(keys, heads, strict=True) if shows(head, present)]
+    return [key for key, one in zip(keys, heads, strict=True) if shows(head(one), present)]
 
 
 def clearing_page(walk: Walk, *, sharded: bool) -> Plan[None]:
@@ -220,9 +239,12 @@ def clearing_page(walk: Walk, *, sharded: bool) -> Plan[None]:
     if not keys:
         return
     if not sharded:
-        yield Request(pack(b"UNLINK", *keys), keys[0], renewed=True)
+        count("UNLINK", (yield Request(pack(b"UNLINK", *keys), keys[0], renewed=True)))
         return
-    raise_refusals((yield Several([Request(pack(b"UNLINK", key), key) for key in keys])))
+    answers = yield Several([Request(pack(b"UNLINK", key), key) for key in keys])
+    raise_refusals(answers)
+    for answer in answers:
+        count("UNLINK", answer)
 
 
 def probe(prefix: bytes, topology: Topology) -> Plan[bool]:
@@ -235,7 +257,9 @@ def probe(prefix: bytes, topology: Topology) -> Plan[bool]:
     for node in nodes:
         key = _key_on(node, prefix + HEALTH_KEY, topology)
         data = pack(b"MULTI") + pack(b"SET", key, b"") + pack(b"DISCARD")
-        yield Request(data, key, 3)
+        begun, _, discarded = yield Request(data, key, 3)
+        all_done("MULTI", begun, 1)
+        all_done("DISCARD", discarded, 1)
     return True
 
 

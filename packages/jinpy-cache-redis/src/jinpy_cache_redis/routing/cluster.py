@@ -8,6 +8,7 @@ another node for this one request, which is announced there by `ASKING`.
 import random
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import attrs
 from redis.crc import key_slot
@@ -95,7 +96,10 @@ class ClusterTopology:
                 refused = failure if failure.final else refused
                 reasons[node] = failure.reason
             else:
-                owners = _owners(reply, asked=node)
+                owners = _owners_told(reply, asked=node)
+                if owners is None:
+                    reasons[node] = f"{node} answered CLUSTER SLOTS as no server does."
+                    continue
                 if owners:
                     self._owners = owners
                     self._known = sorted(set(owners.values()))
@@ -135,6 +139,14 @@ def _target(failure: ServerError, node: Node) -> Node:
     """The node in `MOVED 3999 host:port`; without a host it is the one that answered."""
     host, _, port = failure.reason.split()[2].rpartition(":")
     return Node(host or node.host, int(port))
+
+
+def _owners_told(reply: Any, *, asked: Node) -> dict[int, Node] | None:
+    """Who owns which slot; `None` if that is no map."""
+    try:
+        return _owners(reply, asked=asked)
+    except (TypeError, ValueError, IndexError):
+        return None
 
 
 def _owners(reply: list[list[object]], *, asked: Node) -> dict[int, Node]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 import attrs
 
@@ -67,8 +68,10 @@ class SentinelTopology:
                 reasons[sentinel] = text
             elif not reply:
                 reasons[sentinel] = f"The sentinel {sentinel} knows no primary {self.service!r}."
+            elif (primary := _address(reply)) is None:
+                reasons[sentinel] = f"The sentinel {sentinel} named a primary as no sentinel does."
             else:
-                self._primary = Node(decoded(reply[0]), int(reply[1]))
+                self._primary = primary
                 self.sentinels = [sentinel, *(one for one in self.sentinels if one != sentinel)]
                 return
         if refused is not None:
@@ -80,6 +83,15 @@ class SentinelTopology:
         """See `Topology`."""
         if node == self._primary and not (isinstance(failure, ServerError) and not failure.passing):
             self._primary = None
+        return None
+
+
+def _address(reply: Any) -> Node | None:
+    """The address in a reply; `None` if it is none."""
+    try:
+        host, port = reply
+        return Node(decoded(host), int(port))
+    except (TypeError, ValueError):
         return None
 
 
