@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 import redis
+from tests.redis.rights import USER, admit
 from tests.redis.servers import Cluster, SentinelGroup, Server
 
 from jinpy_cache_redis import RedisCacheBackend, RedisCacheConfig
@@ -120,3 +121,45 @@ class TestBorrowedClients(OnRedis):
         """Build one over the client; its asynchronous half uses worker threads."""
         config = RedisCacheConfig(url=self.url, client=self.client, **settings)
         return RedisCacheBackend(config, clock=clock)
+
+
+class Rightful(OnRedis):
+    """A user who has the rights that the documentation names, and no others."""
+
+    __test__ = False
+    serializers = ("msgpack",)
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
+        """Build one that is that user."""
+        return super().make_backend(clock, **USER, **settings)
+
+
+class TestRightsInACluster(Rightful):
+    """Three primaries with replicas."""
+
+    __test__ = True
+
+    @pytest.fixture(autouse=True)
+    def _place(self, cluster: Cluster) -> None:
+        self.url = cluster.url
+        self.ports = [server.port for server in cluster.primaries()]
+        for server in cluster.servers:
+            admit(server, "on every server", "in a cluster")
+
+
+class TestRightsWithSentinels(Rightful):
+    """The primary that sentinels name; on these the user has rights too."""
+
+    __test__ = True
+
+    @pytest.fixture(autouse=True)
+    def _place(self, sentinels: SentinelGroup) -> None:
+        self.url, self.ports = sentinels.url, [sentinels.primary.port]
+        admit(sentinels.primary, "on every server", "on a server that sentinels")
+        for sentinel in sentinels.sentinels:
+            admit(sentinel, "on the sentinels")
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
+        """Build one that is that user to the sentinels as well."""
+        told = {f"sentinel_{name}": value for name, value in USER.items()}
+        return super().make_backend(clock, **told, **settings)

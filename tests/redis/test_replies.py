@@ -1,6 +1,7 @@
 """Errors that a server answers with: which become what, and what may be tried again."""
 
 import pytest
+from tests.redis.rights import documented
 from tests.redis.servers import link_up, until
 
 from jinpy_cache_core import (
@@ -167,32 +168,20 @@ def test_a_right_password_and_then_another(half, start_server):
     assert CANARY not in flat(caught.value)
 
 
-MINIMAL = [
-    "+get",
-    "+set",
-    "+mget",
-    "+unlink",
-    "+exists",
-    "+pttl",
-    "+pexpire",
-    "+persist",
-    "+incrby",
-    "+getrange",
-    "+scan",
-    "+multi",
-    "+exec",
-    "+discard",
-    "+watch",
-    "+unwatch",
-    "+select",
-]
-"""The commands that the documentation lists as needed."""
-
-
 def test_a_user_with_the_documented_rights(half, start_server):
     """Every operation works with the documented access control list and no more, without EVAL."""
     server = start_server()
-    server.ask("ACL", "SETUSER", "app", "on", ">" + CANARY, "~ours:*", "&*", "-@all", *MINIMAL)
+    server.ask(
+        "ACL",
+        "SETUSER",
+        "app",
+        "on",
+        ">" + CANARY,
+        "~ours:*",
+        "&*",
+        "-@all",
+        *documented("on every server"),
+    )
     cache = half(server.url, username="app", password=CANARY, namespace="ours")
     cache.set("k", {"n": 1}, ttl=60)
     cache.set_many({"a": 1, "b": 2})
