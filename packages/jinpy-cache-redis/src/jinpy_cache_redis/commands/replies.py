@@ -67,17 +67,18 @@ def all_done(command: str, replies: Any, due: int) -> None:
 
 def listed(command: str, reply: object, due: int) -> list[Any]:
     """An array of so many elements."""
-    if isinstance(reply, list) and len(reply) == due:  # pyright: ignore[reportUnknownArgumentType]
-        return reply  # pyright: ignore[reportUnknownVariableType]
-    raise not_believed(reply, command)
+    if not isinstance(reply, list):
+        raise not_believed(reply, command)
+    items: list[Any] = reply  # pyright: ignore[reportUnknownVariableType]
+    if len(items) != due:
+        raise not_believed(items, command)
+    return items
 
 
 def executed(answers: Any) -> list[Any] | None:
     """What the commands of a transaction came to; `None` if somebody else was faster."""
-    last = answers[-1]
-    if last is None or (isinstance(last, list) and len(last) == len(answers) - 2):  # pyright: ignore[reportUnknownArgumentType]
-        return last  # pyright: ignore[reportUnknownVariableType]
-    raise not_believed(last, "EXEC")
+    last: Any = answers[-1]
+    return None if last is None else listed("EXEC", last, len(answers) - 2)
 
 
 def refuse_unless_bytes(payload: object) -> None:
