@@ -518,7 +518,9 @@ class Engine:
                 self._rebuild(entry)
             if self._wheel.is_behind(now):
                 self._expire(now)
-            while True:  # a condition here would be looked at outside of the `try`, on 3.12 and 3.13
+            while (
+                True
+            ):  # a condition here would be looked at outside of the `try`, on 3.12 and 3.13
                 if most <= 0:
                     self._behind = True
                     return
