@@ -4,15 +4,22 @@ A file here is never changed. Should a test fail, the code is wrong: entries wri
 before would not be readable any more.
 """
 
+import array
+import collections
 import dataclasses
 import datetime as dt
 import decimal
 import enum
+import fractions
+import ipaddress
 import math
+import pathlib
+import re
+import types
 import uuid
 import zoneinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import attrs
 import pytest
@@ -55,6 +62,13 @@ class Access(enum.Flag):
     WRITE = 2
 
 
+class Pair(NamedTuple):
+    """A named tuple."""
+
+    left: int
+    right: str
+
+
 class Vector:
     """A class with functions of its own."""
 
@@ -68,7 +82,7 @@ class Vector:
 
 
 REGISTRY = TypeRegistry()
-for kind in (User, Team, Colour, Access):
+for kind in (User, Team, Colour, Access, Pair):
     plan = derive_plan(kind, f"app.{kind.__name__}")
     assert plan is not None
     REGISTRY.register(plan)
@@ -125,6 +139,24 @@ VALUES: dict[str, object] = {
     "msgpack/dataclass": Team([ADA]),
     "msgpack/enum": Colour.RED,
     "msgpack/flag": Access.READ | Access.WRITE,
+    "msgpack/named-tuple": Pair(1, "x"),
+    "msgpack/ordered-dict": collections.OrderedDict(b=1, a=2),
+    "msgpack/default-dict": collections.defaultdict(list, {1: [2]}),
+    "msgpack/counter": collections.Counter("aab"),
+    "msgpack/deque": collections.deque([1, 2], maxlen=3),
+    "msgpack/chain-map": collections.ChainMap({"a": 1}, {"b": 2}),
+    "msgpack/mapping-proxy": types.MappingProxyType({"a": 1}),
+    "msgpack/namespace": types.SimpleNamespace(a=1),
+    "msgpack/range": range(1, 10, 2),
+    "msgpack/slice": slice(None, 5),
+    "msgpack/fraction": fractions.Fraction(-1, 3),
+    "msgpack/timezone": dt.timezone(dt.timedelta(hours=-5), "EST"),
+    "msgpack/pattern": re.compile("a+", re.ASCII),
+    "msgpack/path": pathlib.PurePosixPath("/a/b"),
+    "msgpack/ellipsis": ...,
+    "msgpack/zone": zoneinfo.ZoneInfo("Europe/Paris"),
+    "msgpack/address": ipaddress.ip_network("2001:db8::/32"),
+    "msgpack/array": array.array("h", [1, -2]),
     "msgpack/custom": {"v": Vector(1.0, 2.0)},
     "json/dict": {"id": 1, "name": "caf\u00e9", "parts": [1.5, None, True, {}]},
     "json/int": 42,

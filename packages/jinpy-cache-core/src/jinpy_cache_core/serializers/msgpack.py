@@ -11,7 +11,7 @@ from typing import Any, Final, Never
 from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
-from jinpy_cache_core.serializers.extensions import Tag
+from jinpy_cache_core.serializers.extensions import INSTANCES
 from jinpy_cache_core.serializers.lowering import OPTIONS, Lowering, hides_bytearray
 from jinpy_cache_core.serializers.reading import Reading, take_swallowed
 from jinpy_cache_core.serializers.refusal import (
@@ -148,7 +148,7 @@ class MsgpackSerializer:
             self.unreadable(error)
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
-        instances = Tag.RECORD in payload or Tag.ENUM in payload or Tag.CUSTOM in payload
+        instances = any(tag in payload for tag in INSTANCES)
         return structurer(self.registry, unresolved=instances).structure(value, kind)
 
     def unreadable(self, error: ValueError, key: str | None = None) -> Never:

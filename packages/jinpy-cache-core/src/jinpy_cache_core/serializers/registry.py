@@ -14,6 +14,8 @@ from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.serializers.extensions import ENCODERS
 from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
 from jinpy_cache_core.serializers.refusal import Refusal, type_name
+from jinpy_cache_core.serializers.scalars import SCALARS, late_scalar
+from jinpy_cache_core.serializers.standard_library import SHAPES
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -23,7 +25,10 @@ _DERIVED_LIMIT: Final = 1024
 """How many classes a process remembers the shape of, so that classes made on the fly can go."""
 
 _BUILT_IN: Final = frozenset(
-    (type(None), bool, int, float, str, bytes, list, dict, tuple, set, frozenset, *ENCODERS)
+    (
+        *(type(None), bool, int, float, str, bytes, list, dict, tuple, set, frozenset),
+        *(*ENCODERS, *SCALARS, *SHAPES),
+    )
 )
 
 
@@ -172,7 +177,7 @@ def _register(
     if not isinstance(kind, type):
         message = f"register_type takes a class, not {kind!r:.80}."
         raise CacheConfigurationError(message)
-    if kind in _BUILT_IN:
+    if kind in _BUILT_IN or late_scalar(kind) is not None:
         message = f"{type_name(kind)} always comes back as it was; there is nothing to register."
         raise CacheConfigurationError(message)
     if (encode is None) != (decode is None):
@@ -191,9 +196,6 @@ def _plan(
 ) -> Plan:
     if encode is not None and decode is not None:
         return CustomPlan(kind, name or qualified_name(kind), encode, decode)
-    make: Callable[[Any], object] | None = getattr(kind, "_make", None)
-    if make is not None and tuple in kind.__mro__:
-        return CustomPlan(kind, name or qualified_name(kind), tuple, make)
     try:
         plan = derive_plan(kind, name)
     except Refusal as refusal:

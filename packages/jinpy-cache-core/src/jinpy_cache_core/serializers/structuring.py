@@ -45,10 +45,13 @@ from jinpy_cache_core.serializers.containers import (
     typed_dict_hook,
 )
 from jinpy_cache_core.serializers.extensions import Tag
-from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
+from jinpy_cache_core.serializers.plans import EnumPlan, NamedTuplePlan, RecordPlan
 from jinpy_cache_core.serializers.reading import Unresolved, resolved
 from jinpy_cache_core.serializers.refusal import Refusal
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
+
+_FIELDED: Final = (RecordPlan, NamedTuplePlan)
+"""Plans whose content is a dict of fields, each with an annotation."""
 
 Hooks: TypeAlias = dict[str, tuple[Hook, Any]]
 
@@ -259,7 +262,7 @@ class Structurer:
     ) -> object:
         """The instance that was stored, without its `__init__`."""
         plan = self._registry.plan_for(origin)
-        if isinstance(plan, RecordPlan) and stored.tag == Tag.RECORD and stored.name == plan.name:
+        if isinstance(plan, _FIELDED) and stored.tag == plan.tag and stored.name == plan.name:
             return plan.together(parts(stored.content, hooks(), self._open))
         value = self._known(stored)
         if isinstance(value, origin):
