@@ -37,7 +37,7 @@ from jinpy_cache_core.manager.isolation import isolated_caches
 from jinpy_cache_core.manager.manager import CacheManager, get_cache, get_cache_manager
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.serializers import Serializer, register_type
+from jinpy_cache_core.serializers import Serializer, register_family, register_type
 
 __all__ = [
     "MISSING",
@@ -85,6 +85,7 @@ __all__ = [
     "get_cache_manager",
     "isolated_caches",
     "register_backend",
+    "register_family",
     "register_type",
     "unregister_backend",
 ]

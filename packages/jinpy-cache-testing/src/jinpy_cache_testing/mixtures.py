@@ -48,18 +48,20 @@ KEYS: st.SearchStrategy[Any] = st.one_of(
 
 
 def _containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    deque: Any = collections.deque
+    default_dict: Any = collections.defaultdict
     lists = st.lists(inner, max_size=4)
     dicts = st.dictionaries(KEYS, inner, max_size=4)
     return st.one_of(
         lists,
         lists.map(tuple),
-        st.builds(collections.deque, lists, st.none() | st.integers(0, 5)),
+        st.builds(deque, lists, st.none() | st.integers(0, 5)),
         st.sets(KEYS, max_size=4),
         st.frozensets(KEYS, max_size=4),
         dicts,
         dicts.map(collections.OrderedDict),
         dicts.map(collections.Counter),
-        st.builds(collections.defaultdict, st.sampled_from([None, list, int, dict]), dicts),
+        st.builds(default_dict, st.sampled_from([None, list, int, dict]), dicts),
         dicts.map(types.MappingProxyType),
         st.lists(dicts, min_size=1, max_size=3).map(lambda maps: collections.ChainMap(*maps)),
         st.dictionaries(st.from_regex(r"[a-z]{1,3}", fullmatch=True), inner, max_size=3).map(

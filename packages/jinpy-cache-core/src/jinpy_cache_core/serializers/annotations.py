@@ -135,7 +135,7 @@ def is_record(wanted: Any) -> bool:
     """Whether it is an attrs class, dataclass or named tuple, with or without type arguments."""
     origin = origin_of(wanted)
     return isinstance(origin, type) and (
-        attrs.has(origin) or dataclasses.is_dataclass(origin) or is_named_tuple(origin)
+        attrs.has(origin) or dataclasses.is_dataclass(origin) or is_named_tuple(origin)  # pyright: ignore[reportUnknownArgumentType]
     )
 
 

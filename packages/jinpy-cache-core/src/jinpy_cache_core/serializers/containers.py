@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias, get_args
 from jinpy_cache_core.exceptions import with_article
 from jinpy_cache_core.serializers.annotations import ACCEPTED, field_types, origin_of, shown_type
 from jinpy_cache_core.serializers.reading import Unresolved, changed_parts
-from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, kind_of, step
 from jinpy_cache_core.serializers.standard_library import SHAPES
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
@@ -76,7 +76,7 @@ def mapping_hook(hook_for: HookFor, wanted: Any) -> Hook:
 
 def remade(value: Any, items: Mapping[Any, Any]) -> Any:
     """A mapping of the same kind with other items."""
-    shape = SHAPES.get(type(value))
+    shape = SHAPES.get(kind_of(value))
     return items if shape is None else shape.together(shape.apart(value)[0], list(items.items()))
 
 

@@ -35,6 +35,9 @@ files. Text is ASCII where it can be, so that other languages read it without th
 | 34 | ZoneInfo | its key |
 | 35 | ipaddress | the type, a space, the text |
 | 36 | array.array | typecode, bytes of an item, a space, the items, little-endian |
+| 37 | a class of another library | MessagePack array: name, content |
+| 38 | Pydantic model, msgspec Struct | MessagePack array: name, map of fields and state |
+| 39 | numpy array or scalar | uint32 length, JSON of dtype, shape and order, the items |
 """
 
 import struct
@@ -88,9 +91,12 @@ class Tag:
     ZONE: Final = 34
     ADDRESS: Final = 35
     ARRAY: Final = 36
+    LIBRARY: Final = 37
+    MODEL: Final = 38
+    NDARRAY: Final = 39
 
 
-INSTANCES: Final = (Tag.RECORD, Tag.ENUM, Tag.CUSTOM, Tag.NAMED_TUPLE)
+INSTANCES: Final = (Tag.RECORD, Tag.ENUM, Tag.CUSTOM, Tag.NAMED_TUPLE, Tag.MODEL)
 """What carries an instance of a class that the reader names."""
 
 _COMPLEX: Final = struct.Struct(">dd")

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 import ormsgpack
 from ormsgpack import Ext, packb
 
+from jinpy_cache_core.serializers.advice import advice_for
 from jinpy_cache_core.serializers.extensions import ENCODERS, Tag, encode_int, encode_text
 from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
 from jinpy_cache_core.serializers.registry import TypeRegistry
@@ -217,13 +218,13 @@ class Lowering:
         return extension
 
     def _instance(self, value: object, kind: type, extensions: int) -> object:
+        scalar = late_scalar(kind)
+        if scalar is not None:
+            return scalar(value)
         plan = self._registry.plan_for(kind)
         if plan is None:
-            scalar = late_scalar(kind)
-            if scalar is not None:
-                return scalar(value)
             what = instance_of(kind)
-            raise Refusal(what)
+            raise Refusal(what, advice_for(value))
         content = self.lower(plan.apart(value), room_inside(extensions) - 1, extensions + 1)
         return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
 

@@ -177,12 +177,13 @@ class NamedTuplePlan:
             what = f"{instance_of(self.kind)} of {len(value)} items for {len(self.fields)} fields"
             raise Refusal(what, "Store tuple(value).")
         if self.has_dict:
-            for name in vars(value):
+            for name in cast("dict[str, object]", vars(value)):
                 what = f"{instance_of(self.kind)} with an attribute {name!r} that is not a field"
                 raise Refusal(
                     what, "Declare it as a field, or use register_type(encode=, decode=)."
                 )
-        return dict(zip(self.fields, tuple.__iter__(value), strict=True))
+        iterate: Any = tuple.__iter__  # pyright: ignore[reportUnknownMemberType]
+        return dict(zip(self.fields, iterate(value), strict=True))
 
     def together(self, content: Any, /) -> object:
         """The tuple, later additions to their defaults; `__new__` of the class is not run.
@@ -199,7 +200,8 @@ class NamedTuplePlan:
                 items.append(self.defaults[field])
             else:
                 raise _no_default(self.name, field)
-        return tuple.__new__(self.kind, items)
+        made: object = tuple.__new__(cast("Any", self.kind), items)  # pyright: ignore[reportUnknownMemberType]
+        return made
 
 
 def is_named_tuple(kind: type) -> bool:

@@ -18,6 +18,7 @@ from ormsgpack import unpackb
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError, with_article
 from jinpy_cache_core.serializers.depth import deeper_than
 from jinpy_cache_core.serializers.extensions import DECODERS, Tag
+from jinpy_cache_core.serializers.families import libraries
 from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
 from jinpy_cache_core.serializers.registry import TypeRegistry
 from jinpy_cache_core.serializers.scalars import SCALAR_DECODERS
@@ -29,7 +30,7 @@ MOST_OF_ONE_HASH: Final = 64
 """Different items of a set, or keys of a mapping, that may have one hash."""
 
 _CONTAINERS: Final = frozenset((list, tuple, set, frozenset))
-_SCALAR_DECODERS: Final = {**DECODERS, **SCALAR_DECODERS}
+_SCALAR_DECODERS: Final[dict[int, Callable[[Any], object]]] = {**DECODERS, **SCALAR_DECODERS}
 
 
 class _Failure(threading.local):
@@ -136,6 +137,8 @@ class Reading:
             Tag.ENUM: self._instance_of(Tag.ENUM),
             Tag.CUSTOM: self._instance_of(Tag.CUSTOM),
             Tag.NAMED_TUPLE: self._instance_of(Tag.NAMED_TUPLE),
+            Tag.MODEL: self._instance_of(Tag.MODEL),
+            Tag.LIBRARY: _of_library,
             **{tag: partial(_shaped, shape) for tag, shape in SHAPES_BY_TAG.items()},
         }
         self._hooks = tuple(self._hook_at(level) for level in range(MAX_EXTENSIONS + 1))
@@ -146,7 +149,7 @@ class Reading:
         def hook(tag: int, data: bytes) -> object:
             try:
                 if tag in _SCALAR_DECODERS:
-                    return _scalar(tag, data)
+                    return read_scalar(tag, data)
                 return self._container(tag, data, level + 1)
             except BaseException as error:
                 # The innermost one: further out it is only "ext_hook failed" again.
@@ -180,7 +183,13 @@ class Reading:
         return instance
 
 
-def _scalar(tag: int, data: bytes) -> object:
+def read_scalar(tag: int, data: "bytes | memoryview") -> object:
+    """A value that holds no others.
+
+    Raises:
+        ValueError: It is damaged; the message quotes nothing of it.
+        CacheSerializationError: This process cannot make it.
+    """
     try:
         return _SCALAR_DECODERS[tag](data)
     except (CacheException, MemoryError):
@@ -204,6 +213,17 @@ def _mapping(flat: list[Any]) -> dict[Any, Any]:
 def _paired(flat: list[Any]) -> list[tuple[Any, Any]]:
     keys, values = flat[::2], flat[1::2]
     return list(zip(_spread(keys), values, strict=True))
+
+
+def _of_library(items: list[Any]) -> object:
+    name, content = items
+    try:
+        return libraries.restored(name, content)
+    except (CacheException, MemoryError):
+        raise
+    except Exception as error:
+        message = f"extension type {Tag.LIBRARY} is damaged ({type(error).__name__})"
+        raise ValueError(message) from error
 
 
 def _shaped(shape: Shape, items: list[Any]) -> object:

@@ -104,7 +104,8 @@ def _decode_array(data: bytes) -> object:
     import array  # noqa: PLC0415 - rarely needed
 
     head, _, items = data.partition(b" ")
-    made = array.array(head[:1].decode())
+    make: Any = array.array
+    made = make(head[:1].decode())
     if str(made.itemsize) != head[1:].decode():
         message = f"items of {made.itemsize} bytes here"
         raise ValueError(message)
@@ -113,7 +114,8 @@ def _decode_array(data: bytes) -> object:
         made.byteswap()
     if made.typecode in "uw":
         made.tounicode()  # raises for what is no character
-    return made
+    restored: object = made
+    return restored
 
 
 SCALARS: Final[dict[type, Callable[[Any], object]]] = {
@@ -142,10 +144,33 @@ _LATE: Final[dict[str, tuple[frozenset[str], Callable[[Any], object]]]] = {
 
 def late_scalar(kind: type) -> Callable[[Any], object] | None:
     """How a type of a module that is not imported here is written, if it is one that we know."""
-    names, encode = _LATE.get(kind.__module__, (frozenset[str](), None))
+    library = kind.__module__
+    if library == "numpy" and library in sys.modules:
+        from jinpy_cache_core.serializers.families import numpy  # noqa: PLC0415 - it is imported
+
+        encode: Callable[[Any], object] | None = numpy.encoder_for(kind)
+        return encode
+    names, known = _LATE.get(library, (frozenset[str](), None))
     if (
         kind.__name__ not in names
-        or getattr(sys.modules[kind.__module__], kind.__name__) is not kind
+        or getattr(sys.modules.get(library), kind.__name__, None) is not kind
     ):
         return None
-    return encode
+    return known
+
+
+def decode_ndarray(data: "bytes | memoryview") -> object:
+    """A numpy array or scalar, which needs numpy to be imported by the program."""
+    if "numpy" not in sys.modules:
+        message = (
+            "The stored value holds a numpy array, and numpy is not imported in this process: "
+            "import numpy where the cache is read."
+        )
+        raise CacheSerializationError(message)
+    from jinpy_cache_core.serializers.families import numpy  # noqa: PLC0415 - it is imported
+
+    array: object = numpy.decode(data)
+    return array
+
+
+SCALAR_DECODERS[Tag.NDARRAY] = decode_ndarray

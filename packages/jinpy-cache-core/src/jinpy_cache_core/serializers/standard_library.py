@@ -8,7 +8,7 @@ would be lost, such as a default factory that is no builtin, is refused with the
 import gc
 import re
 from collections import ChainMap, Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timezone
 from fractions import Fraction
 from types import MappingProxyType, SimpleNamespace
@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 import attrs
 
 from jinpy_cache_core.serializers.extensions import Tag
-from jinpy_cache_core.serializers.refusal import Refusal, instance_of
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, kind_of
 
 FACTORIES: Final[dict[str, Callable[[], object]]] = {
     kind.__name__: kind
@@ -78,9 +78,9 @@ class Shape:
 
 def _nothing_else(value: Any) -> None:
     """Refuse a container with attributes of its own, which would be lost."""
-    for name in vars(value):
+    for name in cast("dict[str, object]", vars(value)):
         if name not in _NO_STATE:
-            what = f"{instance_of(type(value))} with an attribute {name!r} of its own"
+            what = f"{instance_of(kind_of(value))} with an attribute {name!r} of its own"
             raise Refusal(what, "Store the attribute under its own key, or beside it in a dict.")
 
 
@@ -198,10 +198,6 @@ def _compiled(head: list[Any], parts: list[Any]) -> "re.Pattern[Any]":
 
 def _parts(*names: str) -> Callable[[Any], tuple[list[object], Iterable[Any]]]:
     return lambda value: ([], [getattr(value, name) for name in names])
-
-
-def _mapping_pairs(value: Mapping[Any, Any]) -> tuple[list[object], Iterable[Any]]:
-    return [], value.items()
 
 
 def _zone_arguments(value: timezone) -> tuple[list[object], Iterable[Any]]:

@@ -45,6 +45,7 @@ from jinpy_cache_core import (
     get_cache_manager,
     isolated_caches,
     register_backend,
+    register_family,
     register_type,
 )
 from jinpy_utils._lazy import lazily
@@ -100,6 +101,7 @@ __all__ = [
     "get_cache_manager",
     "isolated_caches",
     "register_backend",
+    "register_family",
     "register_type",
 ]
 
