@@ -14,9 +14,11 @@ from typing import Any, Final, cast
 import ormsgpack
 from ormsgpack import Ext, packb
 
+from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
 from jinpy_cache_core.serializers.advice import advice_for
 from jinpy_cache_core.serializers.extensions import ENCODERS, Tag, encode_int, encode_text
-from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
+from jinpy_cache_core.serializers.plans import CustomPlan, Plan
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step, type_name
 from jinpy_cache_core.serializers.registry import TypeRegistry
 from jinpy_cache_core.serializers.scalars import SCALARS, late_scalar
 from jinpy_cache_core.serializers.standard_library import SHAPES, Shape
@@ -225,8 +227,23 @@ class Lowering:
         if plan is None:
             what = instance_of(kind)
             raise Refusal(what, advice_for(value))
-        content = self.lower(plan.apart(value), room_inside(extensions) - 1, extensions + 1)
+        content = self.lower(_apart(plan, value), room_inside(extensions) - 1, extensions + 1)
         return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
+
+
+def _apart(plan: Plan, value: object) -> object:
+    if not isinstance(plan, CustomPlan):
+        return plan.apart(value)
+    try:
+        return plan.apart(value)
+    except (CacheException, Refusal, MemoryError):
+        raise
+    except Exception as error:
+        message = (
+            f"The encode= that is registered for {type_name(plan.kind)} raised "
+            f"{type(error).__name__}: {error}. Nothing was stored."
+        )
+        raise CacheSerializationError(message) from error
 
 
 def _too_deep(kind: type) -> Refusal:

@@ -20,6 +20,8 @@ from jinpy_cache_core.serializers.depth import deeper_than
 from jinpy_cache_core.serializers.extensions import DECODERS, Tag
 from jinpy_cache_core.serializers.families import libraries
 from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
+from jinpy_cache_core.serializers.plans import CustomPlan, Plan
+from jinpy_cache_core.serializers.refusal import type_name
 from jinpy_cache_core.serializers.registry import TypeRegistry
 from jinpy_cache_core.serializers.scalars import SCALAR_DECODERS
 from jinpy_cache_core.serializers.standard_library import SHAPES, SHAPES_BY_TAG, Shape
@@ -77,7 +79,28 @@ def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> obj
             "is now."
         )
         raise CacheSerializationError(message)
-    return plan.together(content)
+    return made(plan, content)
+
+
+def made(plan: Plan, content: Any) -> object:
+    """The instance; what a function of the user's own raises is not taken for damage.
+
+    Raises:
+        CacheSerializationError: `decode=` raised, with that as the cause.
+    """
+    if not isinstance(plan, CustomPlan):
+        return plan.together(content)
+    try:
+        return plan.together(content)
+    except (CacheException, MemoryError):
+        raise
+    except Exception as error:
+        message = (
+            f"The decode= that is registered for {type_name(plan.kind)} raised "
+            f"{type(error).__name__}: {error}. The entry was left as it is: mend the function, or "
+            "overwrite the key if another version of it wrote the value."
+        )
+        raise CacheSerializationError(message) from error
 
 
 def resolved(registry: TypeRegistry, value: Any) -> Any:

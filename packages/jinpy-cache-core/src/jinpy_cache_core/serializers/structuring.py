@@ -47,7 +47,7 @@ from jinpy_cache_core.serializers.containers import (
 from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.families.plan import ModelPlan
 from jinpy_cache_core.serializers.plans import EnumPlan, NamedTuplePlan, Plan, RecordPlan
-from jinpy_cache_core.serializers.reading import Unresolved, resolved
+from jinpy_cache_core.serializers.reading import Unresolved, made, resolved
 from jinpy_cache_core.serializers.refusal import Refusal
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
 
@@ -199,7 +199,7 @@ class Structurer:
         if isinstance(plan, ModelPlan):
             return plan.together(parts(stored.content, hooks(), self._open))
         if plan.tag == Tag.CUSTOM:
-            return plan.together(self._open(stored.content, Any))
+            return made(plan, self._open(stored.content, Any))
         return stored
 
     def _validated(self, value: dict[Any, Any], wanted: Any, origin: type) -> object:
