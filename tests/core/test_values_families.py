@@ -19,6 +19,7 @@ import pytest
 from ormsgpack import Ext, packb
 
 from jinpy_cache_core import CacheConfigurationError, CacheSerializationError
+from jinpy_cache_core.functions.results import allow_results
 from jinpy_cache_core.serializers import MsgpackSerializer, TypeRegistry, register_family
 from jinpy_cache_core.serializers.extensions import Tag
 from jinpy_cache_core.serializers.registry import TYPES, Family
@@ -281,6 +282,29 @@ def test_generic_and_root_models_come_back() -> None:
     assert kinds.Numbers([1]) == round_trip(kinds.Numbers([1]), kinds.Numbers)
     with pytest.raises(CacheSerializationError, match="does not fit"):
         round_trip(page, kinds.Page[kinds.Cat])
+
+
+def test_a_return_annotation_allows_a_model_and_its_fields() -> None:
+    """What a decorated function says it returns comes back without `type=`."""
+    pydantic = pytest.importorskip("pydantic")
+
+    class Inner(pydantic.BaseModel):
+        kind: Kind
+
+    outer = pydantic.create_model("Outer", inner=(Inner, ...))
+
+    def load() -> list[Any]:
+        return []
+
+    load.__annotations__["return"] = list[outer]
+    value = [outer(inner=Inner(kind=Kind.A))]
+    serializer = MsgpackSerializer()
+    try:
+        allow_results(load)
+        assert value == serializer.loads(serializer.dumps(value))
+    finally:
+        for kind in (outer, Inner, Kind):
+            TYPES.unregister(kind)
 
 
 def test_plain_data_becomes_a_model_by_its_own_rules() -> None:

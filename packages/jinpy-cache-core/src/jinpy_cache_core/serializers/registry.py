@@ -15,6 +15,7 @@ from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.serializers.extensions import ENCODERS
 from jinpy_cache_core.serializers.families.libraries import library_plan
+from jinpy_cache_core.serializers.families.plan import ModelPlan
 from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
 from jinpy_cache_core.serializers.refusal import Refusal, type_name
 from jinpy_cache_core.serializers.scalars import SCALARS, late_scalar
@@ -122,6 +123,14 @@ class TypeRegistry:
             kind = _member_named(name, self._families)
             return None if kind is None else self.plan_for(kind)
         return plan
+
+    def model(self, kind: type) -> ModelPlan | None:
+        """How to store a model of another library; `None` for any other class."""
+        try:
+            plan = self.plan_for(kind)
+        except Refusal:
+            return None
+        return plan if isinstance(plan, ModelPlan) else None
 
     def plan_for(self, kind: type) -> Plan | None:
         """How to store a class: as registered, else as its own shape implies.
