@@ -132,7 +132,7 @@ class FileCacheBackend(BaseBackend):
         self._recent_keys = RecentKeys()
         self._glance = self._store.glance
         self._decode = self._codec.decode
-        self._counts_signed = bool(self._codec.secrets)
+        self._counts_signed = self._codec.seals
         # A serializer of the user's own may take its time: it never runs in the event loop.
         self._swift = isinstance(settings.serializer, str)
         if settings.directory == default_directory():  # another one is shared by choice

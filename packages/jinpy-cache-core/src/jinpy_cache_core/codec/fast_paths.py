@@ -52,7 +52,7 @@ def limited(encode_value: Encode, limit: int) -> Encode:
         try:
             payload = encode_value(key, value)
             if len(payload) > limit:
-                _refuse_size(len(payload), limit)
+                refuse_size(len(payload), limit)
             return payload
         except CacheException as error:
             error.in_context(key=key)
@@ -130,7 +130,8 @@ def msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
     return decode
 
 
-def _refuse_size(size: int, limit: int) -> Never:
+def refuse_size(size: int, limit: int) -> Never:
+    """Raise for a payload over the limit, in bytes."""
     message = (
         f"The encoded value has {size:,} bytes; max_value_bytes={limit:,}. Nothing was stored. "
         "Store it in parts, or raise the limit."

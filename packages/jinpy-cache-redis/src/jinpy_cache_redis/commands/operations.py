@@ -231,7 +231,7 @@ class Commands:
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
         count_here = decisions.counting(amount, seconds, self._codec.integer_form(key))
-        if not seconds or self._codec.secrets:  # the server cannot sign
+        if not seconds or self._codec.seals:  # the server cannot sign
             return (yield from self.update(key, count_here))
         stored = self.prefix + key.encode()
         count = (b"INCRBY", stored, b"%d" % amount)
