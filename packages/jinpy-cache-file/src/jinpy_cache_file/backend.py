@@ -281,6 +281,7 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
+    @signature_of(CacheInterface.set)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value: see `BaseBackend.set`.
@@ -294,6 +295,7 @@ class FileCacheBackend(BaseBackend):
             raise self._closed_error()
         self._store.store(key, payload, seconds)
 
+    @signature_of(CacheInterface.delete)
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """Remove an entry: see `BaseBackend.delete`. Works on a full disk, too."""
@@ -326,6 +328,7 @@ class FileCacheBackend(BaseBackend):
 
         return decide
 
+    @signature_of(CacheInterface.exists)
     @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry: see `BaseBackend.exists`. No value is read."""
@@ -354,16 +357,24 @@ class FileCacheBackend(BaseBackend):
             return self._count(key, amount, ttl)
         return self._store.count(key, amount, seconds)
 
+    @signature_of(CacheInterface.get_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Read several values: see `BaseBackend.get_many`. All are of one instant."""
-        return self._found(check_keys(keys), default)
+        return self._found(check_keys(keys), default, type)
 
     @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
-    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
+    def _found(
+        self, wanted: list[str], default: object, kind: type[Any] | None = None
+    ) -> dict[str, Any]:
         payloads = self._opened()._store.read_many(wanted)
         values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
+        if kind is not None:
+            decode_as = self._codec.decode_as
+            decode = lambda key, payload: decode_as(key, payload, kind)  # noqa: E731
         for key, payload in zip(wanted, payloads, strict=True):
             if payload is not None:
                 try:
@@ -427,6 +438,7 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
+    @signature_of(AsyncCacheInterface.aset)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; concurrent ones share a commit."""
@@ -442,6 +454,7 @@ class FileCacheBackend(BaseBackend):
             await self._change(key, decisions.storing(payload, seconds))
         self._recent_keys.add(key, self._now())
 
+    @signature_of(AsyncCacheInterface.aadd)
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; concurrent ones share a commit."""
@@ -451,6 +464,7 @@ class FileCacheBackend(BaseBackend):
         payload = self._codec.encode(key, value)
         return await self._change(key, decisions.adding(payload, self._seconds(ttl)))
 
+    @signature_of(AsyncCacheInterface.adelete)
     @mapped_errors(CacheOperation.DELETE)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously; concurrent ones share a commit."""

@@ -148,14 +148,18 @@ class Primitives(ErrorEdge):
             return MISSING
 
     def _values(
-        self, keys: list[str], records: Iterable[Record | None], default: object
+        self,
+        keys: list[str],
+        records: Iterable[Record | None],
+        default: object,
+        kind: type[Any] | None = None,
     ) -> dict[str, Any]:
         now = self._now()
         values = dict.fromkeys(keys, default)
         for key, stored in zip(keys, records, strict=True):
             record = decisions.live(stored, now)
             if record is not None:
-                value = self._value(key, record)
+                value = self._value(key, record, kind)
                 if value is not MISSING:
                     values[key] = value
         return values

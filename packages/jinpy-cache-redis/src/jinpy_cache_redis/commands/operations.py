@@ -287,13 +287,19 @@ class Commands:
     # -- Many entries -----------------------------------------------------------------------------
 
     def get_many(
-        self, keys: list[str], default: object, *, once: bool = False
+        self,
+        keys: list[str],
+        default: object,
+        kind: type[Any] | None = None,
+        *,
+        once: bool = False,
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if len(keys) > BATCH:
             values: dict[str, Any] = {}
             for at in range(0, len(keys), BATCH):
-                values.update((yield from self.get_many(keys[at : at + BATCH], default, once=once)))
+                batch = keys[at : at + BATCH]
+                values.update((yield from self.get_many(batch, default, kind, once=once)))
             return values
         if not keys:
             return {}
@@ -306,6 +312,9 @@ class Commands:
         else:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
+        if kind is not None:
+            decode_as = self._codec.decode_as
+            decode = lambda key, payload: decode_as(key, payload, kind)  # noqa: E731
         values = dict.fromkeys(keys, default)
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
@@ -314,9 +323,9 @@ class Commands:
                     known = left.get(key)
                     if known is None:
                         layered = payload[:1] == LAYERED
-                        value = self.value(key, payload) if layered else decode(key, payload)
+                        value = self.value(key, payload, kind) if layered else decode(key, payload)
                     else:
-                        value = self.value(key, payload, None, known)
+                        value = self.value(key, payload, kind, known)
                     if value is not MISSING:
                         values[key] = value
         except TypeError:
