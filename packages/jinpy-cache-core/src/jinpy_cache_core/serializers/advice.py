@@ -62,8 +62,13 @@ _BY_BASE: Final[dict[str, str]] = {
 _BUILTINS: Final = (str, int, float, bytes, list, dict, tuple, set, frozenset)
 
 
-def advice_for(value: object) -> str | None:
-    """A sentence with what to store instead, where there is something to say."""
+def advice_for(value: object, *, subclasses: bool = True) -> str | None:
+    """A sentence with what to store instead, where there is something to say.
+
+    Args:
+        value: What was refused.
+        subclasses: Whether it was refused for being of a subclass of a builtin.
+    """
     kind = type(value)
     if hasattr(kind, "__mapper__"):
         return (
@@ -84,7 +89,7 @@ def advice_for(value: object) -> str | None:
         return "Code is not stored: store its name, or what it returns."
     if isinstance(value, BaseException):
         return "Store its type's name and its args, or repr(value)."
-    for builtin in _BUILTINS:
+    for builtin in _BUILTINS if subclasses else ():
         if isinstance(value, builtin):
             word = builtin.__name__
             return (

@@ -60,7 +60,9 @@ class PickleSerializer:
         """The error for what a hook of an object, or pickle itself, raised."""
         path, part = culprit(value, _is_refused)
         what = f"{instance_of(type(part))} at ${path}" if path else f"this {type_name(type(part))}"
-        way_out = advice_for(part) or "Store the data that it is made from instead."
+        way_out = (
+            advice_for(part, subclasses=False) or "Store the data that it is made from instead."
+        )
         reason = f"{type(error).__name__}: {error}".rstrip(".")
         return CacheSerializationError(
             f"The serializer {self.name!r} cannot store {what}. {reason}. {way_out}"
