@@ -373,8 +373,7 @@ class FileCacheBackend(BaseBackend):
         values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
         if kind is not None:
-            decode_as = self._codec.decode_as
-            decode = lambda key, payload: decode_as(key, payload, kind)  # noqa: E731
+            decode = self._codec.decoder_as(kind)
         for key, payload in zip(wanted, payloads, strict=True):
             if payload is not None:
                 try:

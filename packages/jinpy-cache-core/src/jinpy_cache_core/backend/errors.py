@@ -272,9 +272,9 @@ def spelled_out(
     do not use one pay nothing for those that do.
     """
     key = args[0] if args else kwargs.get("key")
-    if type(key) is not TypedKey:
-        return None
     typed: Any = key
+    if type(typed) is not TypedKey:
+        return None
     told = dict(kwargs)
     if args:
         args = (typed.text, *args[1:])

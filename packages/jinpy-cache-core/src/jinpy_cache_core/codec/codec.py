@@ -226,6 +226,15 @@ class Codec:
             error.in_context(key=key)
             raise
 
+    def decoder_as(self, kind: Any) -> Decode:
+        """`decode_as` for one type, to be called as `decode` is."""
+        decode_as: Any = self.decode_as
+
+        def decode(key: str, payload: bytes) -> Any:
+            return decode_as(key, payload, kind)
+
+        return decode
+
     def storage_key(self, key: str) -> str:
         """The key with its namespace, as the store knows it and as signatures bind it."""
         return key if self.namespace is None else f"{self.namespace}:{key}"

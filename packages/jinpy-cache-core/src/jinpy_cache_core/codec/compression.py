@@ -76,7 +76,7 @@ class Dictionaries:
     """
 
     fetch: Callable[[int], bytes | None] | None = None
-    _known: dict[int, Any] = attrs.field(factory=dict)
+    _known: dict[int, Any] = attrs.Factory(dict[int, Any])
     _current: int | None = None
 
     @property

@@ -1,10 +1,10 @@
 """Which part of a value cannot be pickled: pickle itself says what, never where."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from jinpy_cache_core.serializers.refusal import step
+from jinpy_cache_core.serializers.refusal import kind_of, step
 
 _DEEPEST: Final = 100
 _MOST_LOOKS: Final = 5_000
@@ -37,13 +37,17 @@ def culprit(value: object, is_refused: Callable[[object], bool]) -> tuple[str, o
     return path, value
 
 
+_COLLECTIONS: Final[tuple[type, ...]] = (list, tuple, set, frozenset)
+
+
 def _parts(value: Any) -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict):
-        for key, item in list(cast("dict[object, object]", value).items()):
+    kind: Any = kind_of(value)
+    if issubclass(kind, dict):
+        for key, item in list(value.items()):
             yield step(key), item
             yield f"[{step(key)}]", key
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for index, item in enumerate(list(cast("Iterable[object]", value))):
+    elif issubclass(kind, _COLLECTIONS):
+        for index, item in enumerate(list(value)):
             yield f"[{index}]", item
     for name, item in list(_attributes(value).items()):
         yield step(name), item

@@ -53,8 +53,11 @@ class PickleSerializer:
                 f"this {type_name(type(value))}",
                 "It is nested too deeply; store its parts under their own keys.",
             )
-        except Exception as error:
-            raise self._refused(value, error) from error
+        except Exception as error:  # noqa: BLE001 - objects' own hooks raise anything
+            # What pickle itself raised is told in the message; what a hook raised has more to show.
+            trace = error.__traceback__
+            cause = error if trace is not None and trace.tb_next is not None else None
+            raise self._refused(value, error) from cause
 
     def _refused(self, value: object, error: Exception) -> CacheSerializationError:
         """The error for what a hook of an object, or pickle itself, raised."""

@@ -152,6 +152,10 @@ class RecordPlan:
         return instance
 
 
+_tuple_items: Final[Callable[[Any], Any]] = cast("Any", tuple.__iter__)  # pyright: ignore[reportUnknownMemberType]
+"""Whatever a subclass makes of `__iter__`."""
+
+
 @attrs.frozen
 class NamedTuplePlan:
     """A named tuple by its fields.
@@ -182,8 +186,8 @@ class NamedTuplePlan:
                 raise Refusal(
                     what, "Declare it as a field, or use register_type(encode=, decode=)."
                 )
-        iterate: Any = tuple.__iter__  # pyright: ignore[reportUnknownMemberType]
-        return dict(zip(self.fields, iterate(value), strict=True))
+        items: Any = _tuple_items(value)
+        return dict(zip(self.fields, items, strict=True))
 
     def together(self, content: Any, /) -> object:
         """The tuple, later additions to their defaults; `__new__` of the class is not run.

@@ -313,8 +313,7 @@ class Commands:
             payloads = yield Request(pack(b"MGET", *stored), stored[0], once=once)
         decode = self._codec.decode
         if kind is not None:
-            decode_as = self._codec.decode_as
-            decode = lambda key, payload: decode_as(key, payload, kind)  # noqa: E731
+            decode = self._codec.decoder_as(kind)
         values = dict.fromkeys(keys, default)
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
