@@ -126,7 +126,7 @@ def test_the_format_is_as_documented() -> None:
     [
         b"\xc1\x02\x00\x00payload",
         b"\xc1\x00\x00\x00",
-        b"\xc1\x01\x04\x00",
+        b"\xc1\x01\x08\x00",
         b"\xc1\x01\x80\x00payload",
         b"\xc1\xff\xff\xff",
     ],

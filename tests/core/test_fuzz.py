@@ -38,6 +38,7 @@ from jinpy_cache_core.entries.state import (
     visible,
 )
 from jinpy_cache_core.loading.leases import Claiming, Filling, Releasing
+from jinpy_cache_testing.samples import RICH
 
 LONGEST = 2.0
 """Seconds of work that no single input may cost; they are small."""
@@ -57,6 +58,7 @@ VALUES = (
     frozenset({1, "x", b"y"}),
     Decimal("1.50"),
     datetime(2026, 1, 1, tzinfo=UTC),
+    *RICH.values(),
 )
 
 SECRET = Secret("a secret of the fuzzer, long enough")

@@ -1,5 +1,6 @@
 """The contract of every backend, for the one in a directory."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,26 @@ class TestFilesOnly(TestFileContract):
 
     def make_backend(self, clock: FakeClock, **settings: Any) -> FileCacheBackend:
         return super().make_backend(clock, inline_max_bytes=0, **settings)
+
+
+class TestCompressed(TestFileContract):
+    """The same with everything compressed that can be."""
+
+    serializers = ("msgpack", "json")
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> FileCacheBackend:
+        pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+        settings = {"compression": "zstd", "compression_threshold": 1, **settings}
+        return super().make_backend(clock, **settings)
+
+
+class TestEncrypted(TestFileContract):
+    """The same with everything compressed and encrypted."""
+
+    serializers = ("msgpack", "pickle")
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> FileCacheBackend:
+        pytest.importorskip("cryptography")
+        pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+        settings = {"compression": "zstd", "encryption": "k" * 32, **settings}
+        return super().make_backend(clock, **settings)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -67,6 +68,19 @@ class TestStandalone(OnRedis):
     @pytest.fixture(autouse=True)
     def _place(self, standalone: Server) -> None:
         self.url, self.ports = standalone.url, [standalone.port]
+
+
+class TestSealed(TestStandalone):
+    """One server, with everything compressed and encrypted."""
+
+    serializers = ("msgpack",)
+
+    def make_backend(self, clock: FakeClock, **settings: Any) -> RedisCacheBackend:
+        """Build one, if the libraries for it are installed."""
+        pytest.importorskip("cryptography")
+        pytest.importorskip("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd")
+        settings = {"compression": "zstd", "encryption": "k" * 32, **settings}
+        return super().make_backend(clock, **settings)
 
 
 class TestDecodingResponses(OnRedis):

@@ -1,6 +1,6 @@
 """Wrong keys, ttls and amounts are seen before anything runs."""
 
-from jinpy_utils.cache import AsyncCacheClient, Cache, CacheClient, CacheInterface
+from jinpy_utils.cache import AsyncCacheClient, Cache, CacheClient, CacheInterface, CacheKey
 
 
 def wrong_keys(cache: Cache) -> None:
@@ -43,3 +43,12 @@ def wrong_twins(client: CacheClient, async_client: AsyncCacheClient) -> None:
 def needs_cache(cache: CacheInterface) -> None:
     """Take any synchronous cache."""
     cache.set("k", 1)
+
+
+def wrong_values_of_typed_keys(cache: Cache) -> None:
+    """What a key says is stored is what is stored."""
+    number = CacheKey[int]("n:{x}")
+    cache.set(number(x=1), "text")  # E
+    text: str | None = cache.get(number(x=1))  # E
+    cache.typed(int, prefix="n:").set("1", "text")  # E
+    assert text

@@ -12,6 +12,7 @@ from jinpy_cache_core.configuration.registry import (
 )
 from jinpy_cache_core.entries.records import UNCHANGED, Change, Decision, Record
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.enums import CacheBackendType, CacheErrorType, CacheOperation
 from jinpy_cache_core.exceptions import (
     CacheBackendError,
@@ -25,6 +26,7 @@ from jinpy_cache_core.exceptions import (
     CacheTimeoutError,
     CacheValueError,
 )
+from jinpy_cache_core.functions.cache_keys import CacheKey
 from jinpy_cache_core.functions.cached import cached
 from jinpy_cache_core.functions.signatures import AsyncCachedFunction, CachedFunction
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
@@ -35,9 +37,10 @@ from jinpy_cache_core.loading.statistics import CacheStatistics
 from jinpy_cache_core.manager.facade import AsyncCacheClient, Cache, CacheClient
 from jinpy_cache_core.manager.isolation import isolated_caches
 from jinpy_cache_core.manager.manager import CacheManager, get_cache, get_cache_manager
+from jinpy_cache_core.manager.typed import TypedCache
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.sentinels import MISSING
-from jinpy_cache_core.serializers import Serializer, register_type
+from jinpy_cache_core.serializers import Serializer, register_family, register_type
 
 __all__ = [
     "MISSING",
@@ -60,6 +63,7 @@ __all__ = [
     "CacheEvent",
     "CacheException",
     "CacheInterface",
+    "CacheKey",
     "CacheKeyError",
     "CacheManager",
     "CacheManagerConfig",
@@ -78,6 +82,8 @@ __all__ = [
     "Record",
     "Secret",
     "Serializer",
+    "TypedCache",
+    "TypedKey",
     "backend_names",
     "cached",
     "factory_context",
@@ -85,6 +91,7 @@ __all__ = [
     "get_cache_manager",
     "isolated_caches",
     "register_backend",
+    "register_family",
     "register_type",
     "unregister_backend",
 ]

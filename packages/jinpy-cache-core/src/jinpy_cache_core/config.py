@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, unquote
 import attrs
 
 from jinpy_cache_core.codec.codec import Codec
+from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.loading.options import NO_OPTIONS, EntryOptions, to_options
 from jinpy_cache_core.secret import Secret
 from jinpy_cache_core.serializers import SerializerSpec
@@ -51,6 +52,13 @@ class BaseCacheBackendConfig(KnownKeywords):
             list while it is being changed: the first signs, every one verifies.
         allow_unsigned_pickle: Read pickles that anyone could have written. Whoever can write to
             the store can then run code in this process.
+        compression: `"zstd"` makes large values smaller where that gains; `"none"`, the default.
+            Before Python 3.14 it needs the extra `[zstd]`.
+        compression_threshold: Bytes of an encoded value below which it is left as it is; `None` for
+            512, or 32 once there is a dictionary.
+        encryption: Encrypts everything by AES-256-GCM, bound to the key; at least 32 bytes. A list
+            while it is being changed: the first encrypts, every one decrypts. Needs the extra
+            `[crypto]`.
         options: How entries are computed, kept and renewed by `get_or_set` and `@cached`, where a
             call does not say; an `EntryOptions` or a table of its fields.
         on_error: What happens when the store fails. `"compute"`, the default: `get_or_set`,
@@ -79,11 +87,23 @@ class BaseCacheBackendConfig(KnownKeywords):
     )
     secret: Secret | tuple[Secret, ...] | None = attrs.field(default=None, converter=to_secrets)
     allow_unsigned_pickle: bool = attrs.field(default=False, validator=switch)
+    compression: str = attrs.field(default="none", validator=one_of("none", "zstd"))
+    compression_threshold: int | None = attrs.field(
+        default=None, validator=whole_number(optional="the default")
+    )
+    encryption: Secret | tuple[Secret, ...] | None = attrs.field(default=None, converter=to_secrets)
     options: EntryOptions = attrs.field(default=NO_OPTIONS, converter=to_options)
     on_error: str = attrs.field(default="compute", validator=one_of("compute", "miss", "raise"))
     statistics: bool = attrs.field(default=False, validator=switch)
 
     def __attrs_post_init__(self) -> None:
+        if not self.shared_store and (self.compression != "none" or self.encryption is not None):
+            name = "encryption" if self.encryption is not None else "compression"
+            message = (
+                f"{name}= is for stores outside of this process; {self.backend_type} keeps values, "
+                "not bytes. Leave it out."
+            )
+            raise CacheConfigurationError(message)
         self.codec()
 
     def codec(self) -> Codec:
@@ -100,6 +120,9 @@ class BaseCacheBackendConfig(KnownKeywords):
             allow_unsigned_pickle=self.allow_unsigned_pickle,
             shared_store=self.shared_store,
             store=str(self.backend_type),
+            compression=self.compression,
+            compression_threshold=self.compression_threshold,
+            encryption=self.encryption,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from typing import Any, TypeVar, Unpack, overload
 
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
@@ -40,24 +41,38 @@ class CacheInterface(ObservedInterface):
     """The synchronous operations."""
 
     @overload
+    def get(self, key: TypedKey[T], default: None = None) -> T | None: ...
+    @overload
+    def get(self, key: TypedKey[T], default: D) -> T | D: ...
+    @overload
     def get(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
     def get(self, key: str, default: D, *, type: type[T]) -> T | D: ...
     @overload
     def get(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+    def get(
+        self, key: str | TypedKey[Any], default: object = None, *, type: type[Any] | None = None
+    ) -> Any:
         """The value, or `default` for a miss."""
         raise NotImplementedError
 
-    def set(self, key: str, value: object, ttl: TTL = None) -> None:
+    @overload
+    def set(self, key: TypedKey[T], value: T, ttl: TTL = None) -> None: ...
+    @overload
+    def set(self, key: str, value: object, ttl: TTL = None) -> None: ...
+    def set(self, key: str | TypedKey[Any], value: object, ttl: TTL = None) -> None:
         """Store a value."""
         raise NotImplementedError
 
-    def add(self, key: str, value: object, ttl: TTL = None) -> bool:
+    @overload
+    def add(self, key: TypedKey[T], value: T, ttl: TTL = None) -> bool: ...
+    @overload
+    def add(self, key: str, value: object, ttl: TTL = None) -> bool: ...
+    def add(self, key: str | TypedKey[Any], value: object, ttl: TTL = None) -> bool:
         """Store a value only if the key is absent."""
         raise NotImplementedError
 
-    def delete(self, key: str) -> bool:
+    def delete(self, key: str | TypedKey[Any]) -> bool:
         """Remove an entry."""
         raise NotImplementedError
 
@@ -69,7 +84,7 @@ class CacheInterface(ObservedInterface):
         """The live keys that begin with a prefix."""
         raise NotImplementedError
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str | TypedKey[Any]) -> bool:
         """Whether there is a live entry."""
         raise NotImplementedError
 
@@ -77,7 +92,19 @@ class CacheInterface(ObservedInterface):
         """Remove every entry of this cache, and nothing else."""
         raise NotImplementedError
 
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    @overload
+    def get_many(
+        self, keys: Iterable[str], default: None = None, *, type: type[T]
+    ) -> dict[str, T | None]: ...
+    @overload
+    def get_many(self, keys: Iterable[str], default: D, *, type: type[T]) -> dict[str, T | D]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: None = None
+    ) -> dict[str, Any]: ...
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Every requested key with its value, or with `default` for a miss."""
         raise NotImplementedError
 
@@ -108,7 +135,7 @@ class CacheInterface(ObservedInterface):
     @overload
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], T],
         ttl: TTL = None,
         *,
@@ -120,7 +147,7 @@ class CacheInterface(ObservedInterface):
     @overload
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[FactoryContext], T],
         ttl: TTL = None,
         *,
@@ -131,7 +158,7 @@ class CacheInterface(ObservedInterface):
     ) -> T: ...
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,
@@ -170,24 +197,38 @@ class AsyncCacheInterface(ObservedInterface):
     """The asynchronous twins: the same meaning, awaited."""
 
     @overload
+    async def aget(self, key: TypedKey[T], default: None = None) -> T | None: ...
+    @overload
+    async def aget(self, key: TypedKey[T], default: D) -> T | D: ...
+    @overload
     async def aget(self, key: str, default: None = None, *, type: type[T]) -> T | None: ...
     @overload
     async def aget(self, key: str, default: D, *, type: type[T]) -> T | D: ...
     @overload
     async def aget(self, key: str, default: object = None, *, type: None = None) -> Any: ...
-    async def aget(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
+    async def aget(
+        self, key: str | TypedKey[Any], default: object = None, *, type: type[Any] | None = None
+    ) -> Any:
         """Same as `get`, asynchronously."""
         raise NotImplementedError
 
-    async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
+    @overload
+    async def aset(self, key: TypedKey[T], value: T, ttl: TTL = None) -> None: ...
+    @overload
+    async def aset(self, key: str, value: object, ttl: TTL = None) -> None: ...
+    async def aset(self, key: str | TypedKey[Any], value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
         raise NotImplementedError
 
-    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
+    @overload
+    async def aadd(self, key: TypedKey[T], value: T, ttl: TTL = None) -> bool: ...
+    @overload
+    async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool: ...
+    async def aadd(self, key: str | TypedKey[Any], value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
         raise NotImplementedError
 
-    async def adelete(self, key: str) -> bool:
+    async def adelete(self, key: str | TypedKey[Any]) -> bool:
         """Same as `delete`, asynchronously."""
         raise NotImplementedError
 
@@ -199,7 +240,7 @@ class AsyncCacheInterface(ObservedInterface):
         """Same as `scan`, asynchronously."""
         raise NotImplementedError
 
-    async def aexists(self, key: str) -> bool:
+    async def aexists(self, key: str | TypedKey[Any]) -> bool:
         """Same as `exists`, asynchronously."""
         raise NotImplementedError
 
@@ -207,7 +248,21 @@ class AsyncCacheInterface(ObservedInterface):
         """Same as `clear`, asynchronously."""
         raise NotImplementedError
 
-    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    @overload
+    async def aget_many(
+        self, keys: Iterable[str], default: None = None, *, type: type[T]
+    ) -> dict[str, T | None]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[str], default: D, *, type: type[T]
+    ) -> dict[str, T | D]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[str], default: object = None, *, type: None = None
+    ) -> dict[str, Any]: ...
+    async def aget_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Same as `get_many`, asynchronously."""
         raise NotImplementedError
 
@@ -238,7 +293,7 @@ class AsyncCacheInterface(ObservedInterface):
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], Awaitable[T]],
         ttl: TTL = None,
         *,
@@ -250,7 +305,7 @@ class AsyncCacheInterface(ObservedInterface):
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[FactoryContext], Awaitable[T]],
         ttl: TTL = None,
         *,
@@ -262,7 +317,7 @@ class AsyncCacheInterface(ObservedInterface):
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], T] | Callable[[FactoryContext], T],
         ttl: TTL = None,
         *,
@@ -273,7 +328,7 @@ class AsyncCacheInterface(ObservedInterface):
     ) -> T: ...
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,

@@ -134,7 +134,7 @@ class FileCacheBackend(BaseBackend):
         self._recent_keys = RecentKeys()
         self._glance = self._store.glance
         self._decode = self._codec.decode
-        self._counts_signed = bool(self._codec.secrets)
+        self._counts_signed = self._codec.seals
         # A serializer of the user's own may take its time: it never runs in the event loop.
         self._swift = isinstance(settings.serializer, str)
         if settings.directory == default_directory():  # another one is shared by choice
@@ -283,6 +283,7 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
+    @signature_of(CacheInterface.set)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value: see `BaseBackend.set`.
@@ -296,6 +297,7 @@ class FileCacheBackend(BaseBackend):
             raise self._closed_error()
         self._store.store(key, payload, seconds)
 
+    @signature_of(CacheInterface.delete)
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """Remove an entry: see `BaseBackend.delete`. Works on a full disk, too."""
@@ -328,6 +330,7 @@ class FileCacheBackend(BaseBackend):
 
         return decide
 
+    @signature_of(CacheInterface.exists)
     @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry: see `BaseBackend.exists`. No value is read."""
@@ -356,17 +359,24 @@ class FileCacheBackend(BaseBackend):
             return self._count(key, amount, ttl)
         return self._store.count(key, amount, seconds)
 
+    @signature_of(CacheInterface.get_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Read several values: see `BaseBackend.get_many`. All are of one instant."""
-        return self._found(check_keys(keys), default)
+        return self._found(check_keys(keys), default, type)
 
     @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
-    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
+    def _found(
+        self, wanted: list[str], default: object, kind: type[Any] | None = None
+    ) -> dict[str, Any]:
         payloads = self._opened()._store.read_many(wanted)
         values: dict[str, Any] = dict.fromkeys(wanted, default)
         decode = self._decode
         failure: CacheException | None = None
+        if kind is not None:
+            decode = self._codec.decoder_as(kind)
         for key, payload in zip(wanted, payloads, strict=True):
             if payload is not None:
                 try:
@@ -435,6 +445,7 @@ class FileCacheBackend(BaseBackend):
             return default
         return default if value is MISSING else value
 
+    @signature_of(AsyncCacheInterface.aset)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; concurrent ones share a commit."""
@@ -450,6 +461,7 @@ class FileCacheBackend(BaseBackend):
             await self._change(key, decisions.storing(payload, seconds))
         self._recent_keys.add(key, self._now())
 
+    @signature_of(AsyncCacheInterface.aadd)
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; concurrent ones share a commit."""
@@ -459,6 +471,7 @@ class FileCacheBackend(BaseBackend):
         payload = self._codec.encode(key, value)
         return await self._change(key, decisions.adding(payload, self._seconds(ttl)))
 
+    @signature_of(AsyncCacheInterface.adelete)
     @mapped_errors(CacheOperation.DELETE)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously; concurrent ones share a commit."""

@@ -139,6 +139,7 @@ class MemoryCacheBackend(DirectBackend):
         value = MISSING if entry is None else self._stored_values.value(key, entry.value, type)
         return default if value is MISSING else value
 
+    @signature_of(CacheInterface.set)
     @mapped_errors(CacheOperation.SET)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """See `BaseBackend.set`; a value that exceeds `max_bytes` is refused too.
@@ -154,6 +155,7 @@ class MemoryCacheBackend(DirectBackend):
         else:
             self._engine.remove(key)
 
+    @signature_of(CacheInterface.add)
     @mapped_errors(CacheOperation.ADD)
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """See `BaseBackend.add`."""
@@ -168,6 +170,7 @@ class MemoryCacheBackend(DirectBackend):
             return True
         return not self._leases.seen(entry) and self._leases.add(key, stored, seconds)
 
+    @signature_of(CacheInterface.delete)
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """See `BaseBackend.delete`."""
@@ -188,6 +191,7 @@ class MemoryCacheBackend(DirectBackend):
                 return value
         return default
 
+    @signature_of(CacheInterface.exists)
     @mapped_errors(CacheOperation.EXISTS)
     def exists(self, key: str) -> bool:
         """See `BaseBackend.exists`; this is no read that keeps an entry from eviction."""
@@ -198,8 +202,11 @@ class MemoryCacheBackend(DirectBackend):
         """Remove every entry, atomically."""
         self._opened()._engine.clear()
 
+    @signature_of(CacheInterface.get_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """See `BaseBackend.get_many`; each value is read whole, but not all at one instant."""
         wanted = check_keys(keys)
         self._opened()
@@ -210,7 +217,7 @@ class MemoryCacheBackend(DirectBackend):
             if entry is None:
                 continue
             try:
-                value = self._stored_values.value(key, entry.value, None)
+                value = self._stored_values.value(key, entry.value, type)
             except UNREADABLE as error:
                 failure = unread(failure, error, key, values)
             else:

@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 import attrs
 
 from jinpy_cache_core import BaseCacheBackendConfig, CacheBackendType, CacheConfigurationError
+from jinpy_cache_core.backend import Codec
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_core.settings import one_of, whole_number
+from jinpy_cache_core.settings import one_of, switch, whole_number
 from jinpy_cache_memory.eviction.names import DEFAULT_POLICY, POLICIES
 from jinpy_cache_memory.listeners import EvictionListener, Weigher
 
@@ -24,6 +25,9 @@ class MemoryCacheConfig(BaseCacheBackendConfig):
     Attributes:
         serializer: `"native"` keeps immutable values as they are and copies the rest; `None` keeps
             references, fastest, for who never changes a cached value; or as for every backend.
+        portable: Take and refuse exactly the values that file and Redis do, with the same words, so
+            that what works here works there: for tests and laptops. Values are then encoded as
+            there, by `"msgpack"` unless another serializer of theirs is named.
         max_entries: The most entries held; `None` for no limit, which must be asked for.
         max_bytes: The most weight held, in bytes; `None` for no limit.
         weigher: Tells how many bytes an entry weighs, given its key and its value; by default what
@@ -37,6 +41,7 @@ class MemoryCacheConfig(BaseCacheBackendConfig):
     shared_store: ClassVar[bool] = False
 
     serializer: SerializerSpec = attrs.field(default="native")
+    portable: bool = attrs.field(default=False, validator=switch)
     max_entries: int | None = attrs.field(
         default=100_000, validator=whole_number(optional="no limit")
     )
@@ -46,6 +51,8 @@ class MemoryCacheConfig(BaseCacheBackendConfig):
     eviction_listener: EvictionListener | None = attrs.field(default=None, validator=_callable)
 
     def __attrs_post_init__(self) -> None:
+        if self.portable is True:
+            self._check_portable()
         super().__attrs_post_init__()
         if self.weigher is not None and self.max_bytes is None:
             message = "weigher weighs against max_bytes, which is None: give both, or neither."
@@ -56,3 +63,19 @@ class MemoryCacheConfig(BaseCacheBackendConfig):
                 "choose a serializer, or limit the cache with max_bytes and a weigher."
             )
             raise CacheConfigurationError(message)
+
+    def _check_portable(self) -> None:
+        """Take the serializer of a shared store instead of the default one of this store."""
+        if self.serializer is None:
+            message = (
+                "portable=True refuses what shared stores refuse, and serializer=None keeps "
+                "everything: leave one of the two out."
+            )
+            raise CacheConfigurationError(message)
+        if self.serializer == "native":
+            object.__setattr__(self, "serializer", "msgpack")
+        Codec.from_settings(
+            self.serializer,
+            secret=self.secret,
+            allow_unsigned_pickle=self.allow_unsigned_pickle,
+        )

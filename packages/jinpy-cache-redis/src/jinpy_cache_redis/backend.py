@@ -321,11 +321,13 @@ class RedisCacheBackend(BaseBackend):
             return await self._later(key, found, default, type)
         return found
 
+    @signature_of(CacheInterface.set)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """See `BaseBackend.set`; one `SET`."""
         self._sync.run(self._commands.set(check_key(key), value, self._seconds(ttl)))
 
+    @signature_of(AsyncCacheInterface.aset)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
@@ -333,11 +335,13 @@ class RedisCacheBackend(BaseBackend):
         value = await self._ready(key, value)
         await self._aperform(self._commands.set(key, value, self._seconds(ttl)))
 
+    @signature_of(CacheInterface.add)
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """See `BaseBackend.add`; one `SET NX`."""
         return self._sync.run(self._commands.add(check_key(key), value, self._seconds(ttl)))
 
+    @signature_of(AsyncCacheInterface.aadd)
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
@@ -345,11 +349,13 @@ class RedisCacheBackend(BaseBackend):
         value = await self._ready(key, value)
         return await self._aperform(self._commands.add(key, value, self._seconds(ttl)))
 
+    @signature_of(CacheInterface.delete)
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """See `BaseBackend.delete`; one `UNLINK`."""
         return self._sync.run(self._commands.delete(check_key(key)))
 
+    @signature_of(AsyncCacheInterface.adelete)
     @mapped_errors(CacheOperation.DELETE)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously."""
@@ -365,33 +371,45 @@ class RedisCacheBackend(BaseBackend):
         """Same as `pop`, asynchronously."""
         return await self._aperform(self._commands.pop(check_key(key), default))
 
+    @signature_of(CacheInterface.exists)
     @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """See `BaseBackend.exists`; one `EXISTS`."""
         return self._sync.run(self._commands.exists(check_key(key)))
 
+    @signature_of(AsyncCacheInterface.aexists)
     @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     async def aexists(self, key: str) -> bool:
         """Same as `exists`, asynchronously."""
         return await self._aperform(self._commands.exists(check_key(key)))
 
+    @signature_of(CacheInterface.get_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """See `BaseBackend.get_many`; one `MGET`, in a cluster one round trip to each server."""
-        return self._found(check_keys(keys), default)
+        return self._found(check_keys(keys), default, type)
 
+    @signature_of(AsyncCacheInterface.aget_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    async def aget_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Same as `get_many`, asynchronously."""
-        return await self._afound(check_keys(keys), default)
+        return await self._afound(check_keys(keys), default, type)
 
     @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
-    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
-        return self._sync.run(self._commands.get_many(wanted, default))
+    def _found(
+        self, wanted: list[str], default: object, kind: type[Any] | None = None
+    ) -> dict[str, Any]:
+        return self._sync.run(self._commands.get_many(wanted, default, kind))
 
     @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
-    async def _afound(self, wanted: list[str], default: object) -> dict[str, Any]:
-        return await self._aperform(self._commands.get_many(wanted, default))
+    async def _afound(
+        self, wanted: list[str], default: object, kind: type[Any] | None = None
+    ) -> dict[str, Any]:
+        return await self._aperform(self._commands.get_many(wanted, default, kind))
 
     @mapped_errors(CacheOperation.INCR)
     def incr(self, key: str, amount: int = 1, ttl: TTL = None) -> int:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
+from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 
@@ -32,18 +33,22 @@ class SyncView(CacheInterface):
         """Run any coroutine on that loop."""
         return self._runner.run(coroutine)
 
+    @signature_of(CacheInterface.get)
     def get(self, key: str, default: object = None, *, type: type[Any] | None = None) -> Any:
         """Run `aget`."""
         return self.run(self._cache.aget(key, default, type=type))
 
+    @signature_of(CacheInterface.set)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Run `aset`."""
         self.run(self._cache.aset(key, value, ttl))
 
+    @signature_of(CacheInterface.add)
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Run `aadd`."""
         return self.run(self._cache.aadd(key, value, ttl))
 
+    @signature_of(CacheInterface.delete)
     def delete(self, key: str) -> bool:
         """Run `adelete`."""
         return self.run(self._cache.adelete(key))
@@ -71,6 +76,7 @@ class SyncView(CacheInterface):
             if end is not None:
                 self.run(end())
 
+    @signature_of(CacheInterface.exists)
     def exists(self, key: str) -> bool:
         """Run `aexists`."""
         return self.run(self._cache.aexists(key))
@@ -79,9 +85,12 @@ class SyncView(CacheInterface):
         """Run `aclear`."""
         self.run(self._cache.aclear())
 
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    @signature_of(CacheInterface.get_many)
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Run `aget_many`."""
-        return self.run(self._cache.aget_many(keys, default))
+        return self.run(self._cache.aget_many(keys, default, type=cast("Any", type)))
 
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Run `aset_many`."""
@@ -107,7 +116,7 @@ class SyncView(CacheInterface):
         """Run `atouch`."""
         return self.run(self._cache.atouch(key, ttl))
 
-    def get_or_set(self, key: str, factory: Any, ttl: TTL = None, **how: Any) -> Any:
+    def get_or_set(self, key: Any, factory: Any, ttl: TTL = None, **how: Any) -> Any:
         """Run `aget_or_set`."""
         return self.run(self._cache.aget_or_set(key, factory, ttl, **how))
 

@@ -33,14 +33,17 @@ class AsyncOperations(Operations, AsyncCacheInterface):
         """Same as `get`, asynchronously."""
         return await self._run(self.get, key, default, type=cast("Any", type))
 
+    @signature_of(AsyncCacheInterface.aset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously."""
         await self._run(self.set, key, value, ttl)
 
+    @signature_of(AsyncCacheInterface.aadd)
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously."""
         return await self._run(self.add, key, value, ttl)
 
+    @signature_of(AsyncCacheInterface.adelete)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously."""
         return await self._run(self.delete, key)
@@ -54,6 +57,7 @@ class AsyncOperations(Operations, AsyncCacheInterface):
         for key in await self._run(lambda: list(self.scan(prefix))):
             yield key
 
+    @signature_of(AsyncCacheInterface.aexists)
     async def aexists(self, key: str) -> bool:
         """Same as `exists`, asynchronously."""
         return await self._run(self.exists, key)
@@ -62,9 +66,12 @@ class AsyncOperations(Operations, AsyncCacheInterface):
         """Same as `clear`, asynchronously."""
         await self._run(self.clear)
 
-    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    @signature_of(AsyncCacheInterface.aget_many)
+    async def aget_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Same as `get_many`, asynchronously."""
-        return await self._run(self.get_many, _listed(keys), default)
+        return await self._run(cast("Any", self.get_many), _listed(keys), default, type=type)
 
     async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Same as `set_many`, asynchronously."""

@@ -9,6 +9,7 @@ the whole.
 import asyncio
 import threading
 
+from jinpy_cache_core.backend.dictionaries import DictionaryOperations
 from jinpy_cache_core.backend.loading import LoadingOperations
 from jinpy_cache_core.clock import Clock
 from jinpy_cache_core.config import BaseCacheBackendConfig
@@ -16,7 +17,7 @@ from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.lifecycle import ClosedByWith
 
 
-class BaseBackend(ClosedByWith, LoadingOperations):
+class BaseBackend(ClosedByWith, LoadingOperations, DictionaryOperations):
     """One cache over one store, usable from any thread and any event loop.
 
     Every method that takes a key raises `CacheKeyError` for one that is not a `str` of 1 to 1,024

@@ -29,8 +29,11 @@ def _get(get: Callable[..., Any], add: Add) -> Callable[..., Any]:
 
 
 def _get_many(get_many: Callable[..., Any], add: Add) -> Callable[..., Any]:
-    def counted_get_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        return _seen_many(get_many(keys, MISSING), default, add)
+    def counted_get_many(
+        keys: Iterable[str], default: object = None, *, type: Any = None
+    ) -> dict[str, Any]:
+        typed = {} if type is None else {"type": type}
+        return _seen_many(get_many(keys, MISSING, **typed), default, add)
 
     return counted_get_many
 
@@ -43,8 +46,11 @@ def _aget(aget: Callable[..., Any], add: Add) -> Callable[..., Any]:
 
 
 def _aget_many(aget_many: Callable[..., Any], add: Add) -> Callable[..., Any]:
-    async def counted_aget_many(keys: Iterable[str], default: object = None) -> dict[str, Any]:
-        return _seen_many(await aget_many(keys, MISSING), default, add)
+    async def counted_aget_many(
+        keys: Iterable[str], default: object = None, *, type: Any = None
+    ) -> dict[str, Any]:
+        typed = {} if type is None else {"type": type}
+        return _seen_many(await aget_many(keys, MISSING, **typed), default, add)
 
     return counted_aget_many
 

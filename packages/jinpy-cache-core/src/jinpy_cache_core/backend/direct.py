@@ -47,6 +47,7 @@ class DirectBackend(BaseBackend):
             return self.get(key, default)
         return self.get(key, default, type=cast("Any", type))
 
+    @signature_of(AsyncCacheInterface.aset)
     async def aset(self, key: str, value: object, ttl: TTL = None) -> None:
         """Same as `set`, asynchronously; a large value is encoded in a worker thread."""
         if is_heavy(value):
@@ -54,12 +55,14 @@ class DirectBackend(BaseBackend):
         else:
             self.set(key, value, ttl)
 
+    @signature_of(AsyncCacheInterface.aadd)
     async def aadd(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Same as `add`, asynchronously; a large value is encoded in a worker thread."""
         if is_heavy(value):
             return await self._run(self.add, key, value, ttl)
         return self.add(key, value, ttl)
 
+    @signature_of(AsyncCacheInterface.adelete)
     async def adelete(self, key: str) -> bool:
         """Same as `delete`, asynchronously."""
         return self.delete(key)
@@ -75,6 +78,7 @@ class DirectBackend(BaseBackend):
             if not number % HEAVY_BATCH:
                 await asyncio.sleep(0)  # whoever else wants the loop has it now and then
 
+    @signature_of(AsyncCacheInterface.aexists)
     async def aexists(self, key: str) -> bool:
         """Same as `exists`, asynchronously."""
         return self.exists(key)
@@ -86,11 +90,14 @@ class DirectBackend(BaseBackend):
         else:
             self.clear()
 
-    async def aget_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    @signature_of(AsyncCacheInterface.aget_many)
+    async def aget_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Same as `get_many`, asynchronously; many keys in a worker thread."""
         if is_long(keys):
-            return await self._run(self.get_many, keys, default)
-        return self.get_many(keys, default)
+            return await self._run(cast("Any", self.get_many), keys, default, type=type)
+        return self.get_many(keys, default, type=cast("Any", type))
 
     async def aset_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:
         """Same as `set_many`, asynchronously; many keys in a worker thread."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from jinpy_cache_core.config import BaseCacheBackendConfig
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.enums import CacheOperation
 from jinpy_cache_core.exceptions import (
     FULL_TRACEBACKS,
@@ -212,6 +213,9 @@ def _function_edge(
         try:
             return method(self, *args, **kwargs)
         except Exception as error:
+            told = spelled_out(operation, args, kwargs)
+            if told is not None:
+                return edge(self, *told[0], **told[1])
             answer = _answer(self, operation, miss, error, args, kwargs)
             if answer is not REFUSES:
                 return answer
@@ -227,6 +231,9 @@ def _coroutine_edge(
         try:
             return await method(self, *args, **kwargs)
         except Exception as error:
+            told = spelled_out(operation, args, kwargs)
+            if told is not None:
+                return await edge(self, *told[0], **told[1])
             answer = _answer(self, operation, miss, error, args, kwargs)
             if answer is not REFUSES:
                 return answer
@@ -267,6 +274,39 @@ def _async_generator_edge(
             await steps.aclose()
 
     return edge
+
+
+_WRITING: Final = frozenset((CacheOperation.SET, CacheOperation.ADD))
+_TTL: Final = 2
+"""Where the ttl stands among the arguments of what writes."""
+
+
+def spelled_out(
+    operation: CacheOperation, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The arguments of a call with a `TypedKey`, with its text, type and ttl; `None` for others.
+
+    No operation takes such a key, which fails as every key that is no `str` does. So the calls that
+    do not use one pay nothing for those that do.
+    """
+    key = args[0] if args else kwargs.get("key")
+    typed: Any = key
+    if type(typed) is not TypedKey:
+        return None
+    told = dict(kwargs)
+    if args:
+        args = (typed.text, *args[1:])
+    else:
+        told["key"] = typed.text
+    if operation is CacheOperation.GET and told.get("type") is None and typed.kind is not None:
+        told["type"] = typed.kind
+    if operation in _WRITING and typed.ttl is not None:
+        if len(args) > _TTL:
+            given = typed.ttl if args[_TTL] is None else args[_TTL]
+            args = (*args[:_TTL], given, *args[_TTL + 1 :])
+        elif told.get("ttl") is None:
+            told["ttl"] = typed.ttl
+    return args, told
 
 
 def _answer(

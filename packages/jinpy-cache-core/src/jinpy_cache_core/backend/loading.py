@@ -11,6 +11,7 @@ from jinpy_cache_core.config import BaseCacheBackendConfig
 from jinpy_cache_core.declarations import signature_of
 from jinpy_cache_core.entries.keys import check_key, check_keys
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.exceptions import (
     CacheBackendError,
     CacheConnectionError,
@@ -57,7 +58,7 @@ class LoadingOperations(LeaseStore):
     @signature_of(CacheInterface.get_or_set)
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,
@@ -98,6 +99,8 @@ class LoadingOperations(LeaseStore):
         lets a stale value stand in. A store that fails costs nothing but the next hit: its error is
         logged and counted, and the value is returned.
         """
+        if key.__class__ is TypedKey:
+            key, ttl, type = _told(key, ttl, type)
         key, policy = check_key(key), self._policy(ttl, options, overrides)
         call: Call | None = None
         if policy.plain_hits and not force_refresh:
@@ -114,7 +117,7 @@ class LoadingOperations(LeaseStore):
     @signature_of(AsyncCacheInterface.aget_or_set)
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,
@@ -130,6 +133,8 @@ class LoadingOperations(LeaseStore):
         function that awaits `asyncio.to_thread`. A caller that is cancelled cancels the factory
         that it awaits, and somebody else computes.
         """
+        if key.__class__ is TypedKey:
+            key, ttl, type = _told(key, ttl, type)
         key, policy = check_key(key), self._policy(ttl, options, overrides)
         call: Call | None = None
         if policy.plain_hits and not force_refresh:
@@ -323,3 +328,8 @@ def _checked_options(options: object) -> EntryOptions:
 def _in_order(wanted: list[str], known: dict[str, Any], default: Any) -> dict[str, Any]:
     found = ((key, known.get(key, MISSING)) for key in wanted)
     return {key: default if value is MISSING else value for key, value in found}
+
+
+def _told(key: Any, ttl: TTL, kind: Any) -> tuple[str, TTL, Any]:
+    """What a typed key says, where the call does not."""
+    return key.text, key.ttl if ttl is None else ttl, key.kind if kind is None else kind

@@ -44,6 +44,7 @@ class Operations(Primitives, CacheInterface):
         value = MISSING if record is None else self._value(key, record, type)
         return default if value is MISSING else value
 
+    @signature_of(CacheInterface.set)
     @mapped_errors(CacheOperation.SET, miss=substitutes.unset)
     def set(self, key: str, value: object, ttl: TTL = None) -> None:
         """Store a value under a key, replacing what was there, atomically.
@@ -62,6 +63,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.storing(self._codec.encode(key, value), self._seconds(ttl))
         self._opened()._update(key, decide)
 
+    @signature_of(CacheInterface.add)
     @mapped_errors(CacheOperation.ADD, miss=substitutes.answers(False))
     def add(self, key: str, value: object, ttl: TTL = None) -> bool:
         """Store a value only if the key is absent, atomically.
@@ -81,6 +83,7 @@ class Operations(Primitives, CacheInterface):
         decide = decisions.adding(self._codec.encode(key, value), self._seconds(ttl))
         return self._opened()._update(key, decide)
 
+    @signature_of(CacheInterface.delete)
     @mapped_errors(CacheOperation.DELETE)
     def delete(self, key: str) -> bool:
         """Remove an entry, atomically.
@@ -136,6 +139,7 @@ class Operations(Primitives, CacheInterface):
         prefix = check_prefix(prefix)
         return self._opened()._live_keys(prefix)
 
+    @signature_of(CacheInterface.exists)
     @mapped_errors(CacheOperation.EXISTS, miss=substitutes.answers(False))
     def exists(self, key: str) -> bool:
         """Tell whether a key has a live entry, be its value `None`.
@@ -150,13 +154,17 @@ class Operations(Primitives, CacheInterface):
         """Remove every entry of this cache's namespace, and nothing else."""
         self._opened()._clear()
 
+    @signature_of(CacheInterface.get_many)
     @mapped_errors(CacheOperation.GET_MANY)
-    def get_many(self, keys: Iterable[str], default: object = None) -> dict[str, Any]:
+    def get_many(
+        self, keys: Iterable[str], default: object = None, *, type: type[Any] | None = None
+    ) -> dict[str, Any]:
         """Read several values; each is read whole, but not all at one instant.
 
         Args:
             keys: Any iterable of keys; a repeated key is read once.
             default: What a miss carries.
+            type: Structure each stored value into this class; nothing is coerced.
 
         Returns:
             Every requested key, in the order first given, with its value or `default`.
@@ -166,12 +174,14 @@ class Operations(Primitives, CacheInterface):
             CacheSerializationError: One of the stored values is no value: that of the error's
                 `key`. Its `partial` holds all that could be read, misses included.
         """
-        return self._found(check_keys(keys), default)
+        return self._found(check_keys(keys), default, type)
 
     @mapped_errors(CacheOperation.GET_MANY, miss=substitutes.all_missed)
-    def _found(self, wanted: list[str], default: object) -> dict[str, Any]:
+    def _found(
+        self, wanted: list[str], default: object, kind: type[Any] | None = None
+    ) -> dict[str, Any]:
         self._opened()
-        return self._values(wanted, self._read_many(wanted), default)
+        return self._values(wanted, self._read_many(wanted), default, kind)
 
     @mapped_errors(CacheOperation.SET_MANY, miss=substitutes.none_set)
     def set_many(self, items: Mapping[str, object], ttl: TTL = None) -> None:

@@ -5,7 +5,8 @@ record is decided by the pure functions of `jinpy_cache_core.entries.decisions`,
 runs atomically.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, TypeVar, cast
 
 from jinpy_cache_core.backend.errors import ErrorEdge, unread
@@ -35,6 +36,11 @@ PRIMITIVES = ("_clear", "_read", "_scan", "_update")
 """What a backend cannot be without."""
 
 
+def _found(find: "weakref.WeakMethod[Callable[[int], bytes | None]]", number: int) -> bytes | None:
+    method = find()
+    return None if method is None else method(number)
+
+
 class Primitives(ErrorEdge):
     """The store of a cache, as the operations see it."""
 
@@ -61,6 +67,13 @@ class Primitives(ErrorEdge):
         self._now: Clock = cast("Any", type(self)).default_clock if clock is None else clock
         self._default_seconds = ttl_seconds(config.default_ttl)
         self._codec: Codec = config.codec()
+        if self._codec.compression == "zstd":
+            find: Any = weakref.WeakMethod(self._find_dictionary)
+            self._codec.dictionaries.fetch = lambda number: _found(find, number)
+
+    def _find_dictionary(self, number: int) -> bytes | None:
+        """The dictionary with this number, from beside the data."""
+        raise NotImplementedError
 
     # -- What a backend's author writes ---------------------------------------------------------
 
@@ -137,7 +150,11 @@ class Primitives(ErrorEdge):
             return MISSING
 
     def _values(
-        self, keys: list[str], records: Iterable[Record | None], default: object
+        self,
+        keys: list[str],
+        records: Iterable[Record | None],
+        default: object,
+        kind: type[Any] | None = None,
     ) -> dict[str, Any]:
         now = self._now()
         values = dict.fromkeys(keys, default)
@@ -146,7 +163,7 @@ class Primitives(ErrorEdge):
             record = decisions.live(stored, now)
             if record is not None:
                 try:
-                    value = self._value(key, record)
+                    value = self._value(key, record, kind)
                 except UNREADABLE as error:
                     failure = unread(failure, error, key, values)
                 else:

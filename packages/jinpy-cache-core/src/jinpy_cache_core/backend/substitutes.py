@@ -22,7 +22,9 @@ def given_default(_cache: Any, _key: str, default: object = None, **_: Any) -> o
     return default
 
 
-def all_missed(_cache: Any, wanted: Iterable[str], default: object = None) -> dict[str, object]:
+def all_missed(
+    _cache: Any, wanted: Iterable[str], default: object = None, *_: Any
+) -> dict[str, object]:
     """A miss of every key."""
     return dict.fromkeys(wanted, default)
 

@@ -8,7 +8,8 @@ comparison and one call:
 * anything else is what the serializer wrote. Should that look like one of the other two, it is put
   into an envelope without fields.
 
-With a secret, everything is in a signed envelope, integers too, and nothing unsigned is read.
+With a secret, everything is in a signed envelope, integers too, and nothing unsigned is read; the
+same goes for encryption. A payload is compressed before it is encrypted, and signed last.
 
 The functions that `Codec` calls are chosen once, when it is made, so that a plain cache pays for no
 feature that it does not use.
@@ -20,6 +21,13 @@ from typing import Any, Final, Never, TypeVar, overload
 
 import attrs
 
+from jinpy_cache_core.codec.compression import (
+    DICTIONARY_KEY,
+    Compressor,
+    Dictionaries,
+    unknown_codec,
+)
+from jinpy_cache_core.codec.encryption import Encryptor, not_encrypted
 from jinpy_cache_core.codec.fast_paths import (
     Decode,
     Encode,
@@ -28,6 +36,7 @@ from jinpy_cache_core.codec.fast_paths import (
     msgpack_decoder,
     msgpack_encoder,
     plain_encoder,
+    refuse_size,
     wrapping_encoder,
 )
 from jinpy_cache_core.codec.signing import Binding, is_signed, sign
@@ -76,6 +85,10 @@ class Codec:
         namespace: Joined to each key by a colon where signatures bind an entry to its key.
         max_value_bytes: The largest payload in bytes that is stored; `None` for no limit.
         secrets: The first signs, any of them verifies; empty for no signatures.
+        compression: `"zstd"` or `"none"`.
+        compression_threshold: Bytes below which nothing is compressed; `None` for the default.
+        encryption: The first of these secrets encrypts, any of them decrypts; empty for none.
+        dictionaries: What small values are compressed with.
         allow_unsigned_pickle: Use a serializer that can run code without signing, on a store that
             others could write to.
         shared_store: Whether others could write to the store.
@@ -94,13 +107,19 @@ class Codec:
     allow_unsigned_pickle: bool = False
     shared_store: bool = True
     store: str = "store"
+    compression: str = "none"
+    compression_threshold: int | None = None
+    encryption: tuple[Secret, ...] = ()
+    dictionaries: Dictionaries = attrs.field(factory=Dictionaries, repr=False, eq=False)
+    _compressor: Compressor | None = attrs.field(init=False, repr=False, eq=False)
+    _encryptor: Encryptor | None = attrs.field(init=False, repr=False, eq=False)
     encode: Encode = attrs.field(init=False, repr=False, eq=False)
     decode: Decode = attrs.field(init=False, repr=False, eq=False)
     _foreign_heads: frozenset[int] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
         needs_signature = getattr(self.serializer, "needs_signature", False)
-        unsigned = not self.secrets and not self.allow_unsigned_pickle
+        unsigned = not self.seals and not self.allow_unsigned_pickle
         if needs_signature and self.shared_store and unsigned:
             name = serializer_name(self.serializer)
             message = (
@@ -109,6 +128,15 @@ class Codec:
                 "allow_unsigned_pickle=True does without; prefer serializer='msgpack'."
             )
             raise CacheConfigurationError(message)
+        limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
+        zstd = self.compression == "zstd"
+        compressor = (
+            Compressor(self.compression_threshold, limit, self.dictionaries) if zstd else None
+        )
+        object.__setattr__(self, "_compressor", compressor)
+        object.__setattr__(
+            self, "_encryptor", Encryptor(self.encryption) if self.encryption else None
+        )
         msgpack = type(self.serializer) is MsgpackSerializer
         object.__setattr__(self, "_foreign_heads", NUMBER_HEADS if msgpack else frozenset())
         object.__setattr__(self, "encode", self._encoder())
@@ -125,6 +153,9 @@ class Codec:
         allow_unsigned_pickle: bool = False,
         shared_store: bool = True,
         store: str = "store",
+        compression: str = "none",
+        compression_threshold: int | None = None,
+        encryption: Secret | Iterable[Secret] | None = None,
     ) -> "Codec":
         """The codec that a backend's configuration describes.
 
@@ -136,10 +167,13 @@ class Codec:
             allow_unsigned_pickle: Use pickle on a shared store without a secret.
             shared_store: Whether others could write to the store.
             store: The kind of store, which signatures bind an entry to.
+            compression: `"zstd"` or `"none"`.
+            compression_threshold: Bytes below which nothing is compressed; `None` for the default.
+            encryption: One secret, or several during rotation: the first encrypts, any decrypts.
 
         Raises:
             CacheConfigurationError: The serializer is unknown, is for another kind of store, or is
-                pickle without a secret.
+                pickle without a secret; or a library that a setting needs is missing.
         """
         return cls(
             serializer=resolve_serializer(serializer, shared_store=shared_store),
@@ -149,7 +183,15 @@ class Codec:
             allow_unsigned_pickle=allow_unsigned_pickle,
             shared_store=shared_store,
             store=store,
+            compression=compression,
+            compression_threshold=compression_threshold,
+            encryption=(encryption,) if isinstance(encryption, Secret) else tuple(encryption or ()),
         )
+
+    @property
+    def seals(self) -> bool:
+        """Whether everything is signed or encrypted, integers too, and nothing else is read."""
+        return bool(self.secrets or self.encryption)
 
     @overload
     def decode_as(self, key: str, payload: bytes, kind: type[T]) -> T | Missing: ...
@@ -184,38 +226,86 @@ class Codec:
             error.in_context(key=key)
             raise
 
+    def decoder_as(self, kind: Any) -> Decode:
+        """`decode_as` for one type, to be called as `decode` is."""
+        decode_as: Any = self.decode_as
+
+        def decode(key: str, payload: bytes) -> Any:
+            return decode_as(key, payload, kind)
+
+        return decode
+
     def storage_key(self, key: str) -> str:
         """The key with its namespace, as the store knows it and as signatures bind it."""
         return key if self.namespace is None else f"{self.namespace}:{key}"
 
     def _encoder(self) -> Encode:
         limit = sys.maxsize if self.max_value_bytes is None else self.max_value_bytes
-        if self.secrets:
-            return limited(self._signing_encoder(), limit)
+        if self.seals:
+            return limited(self._sealing_encoder(limit), limit)
+        plain = self._plain_encoder(limit)
+        return plain if self._compressor is None else self._compressing_encoder(plain, limit)
+
+    def _plain_encoder(self, limit: int) -> Encode:
         if type(self.serializer) is MsgpackSerializer:
             return msgpack_encoder(self.serializer, limit)
         if type(self.serializer) in _NEVER_MISTAKEN:
             return bounded(plain_encoder(self.serializer), limit)
         return bounded(wrapping_encoder(self.serializer), limit)
 
-    def _signing_encoder(self) -> Encode:
+    def _sealing_encoder(self, limit: int) -> Encode:
         dumps = self.serializer.dumps
-        secret = self.secrets[0]
-        storage_key = self.storage_key
-        binding = self._binding()
+        compress = None if self._compressor is None else self._compressor.compressed
+        seal = self._seal
 
         def encode(key: str, value: Any) -> bytes:
             if type(value) is int:
-                envelope = Envelope(payload=integer_text(value), integer=True)
-            else:
-                envelope = Envelope(payload=dumps(value))
-            return sign(envelope, storage_key(key), binding, secret).pack()
+                return seal(key, Envelope(payload=integer_text(value), integer=True))
+            payload = dumps(value)
+            if compress is None:
+                return seal(key, Envelope(payload=payload))
+            if len(payload) > limit:
+                refuse_size(len(payload), limit)
+            return seal(key, compress(payload) or Envelope(payload=payload))
 
         return encode
 
+    def _seal(self, key: str, envelope: Envelope) -> bytes:
+        """The envelope as bytes, encrypted and signed as this codec is told to."""
+        storage_key, binding = self.storage_key(key), self._binding()
+        if self._encryptor is not None:
+            envelope = self._encryptor.sealed(envelope, storage_key, binding)
+        if self.secrets:
+            envelope = sign(envelope, storage_key, binding, self.secrets[0])
+        return envelope.pack()
+
+    def _compressing_encoder(self, plain: Encode, limit: int) -> Encode:
+        compressor: Any = self._compressor
+
+        def encode(key: str, value: Any) -> bytes:
+            payload = plain(key, value)
+            if type(value) is int or payload[:1] == _ENVELOPE:
+                return payload
+            envelope = compressor.compressed(payload)
+            return payload if envelope is None else envelope.pack()
+
+        return limited(encode, limit)
+
+    # -- Dictionaries --------------------------------------------------------------------------
+
+    def dictionary_payload(self, number: int, content: bytes) -> tuple[str, bytes]:
+        """Under which key a dictionary is stored, and what; it goes through no serializer."""
+        key = f"{DICTIONARY_KEY}{number:08x}"
+        return key, self._seal(key, Envelope(payload=content))
+
+    def dictionary_content(self, key: str, payload: bytes) -> bytes | None:
+        """The dictionary that was stored under a key; `None` if that holds something else."""
+        opened = self._open(key, payload)
+        return opened if type(opened) is bytes else None
+
     def integer_form(self, key: str) -> IntegerForm:
         """How a key's integers are stored, for who counts: as plain text, or signed."""
-        return SignedIntegers(self, key) if self.secrets else PLAIN_TEXT
+        return SignedIntegers(self, key) if self.seals else PLAIN_TEXT
 
     def _is_signed(self, key: str, envelope: Envelope) -> bool:
         return is_signed(envelope, self.storage_key(key), self._binding(), self.secrets)
@@ -237,15 +327,32 @@ class Codec:
                 error.in_context(key=key)
                 raise
 
-        if type(self.serializer) is MsgpackSerializer and not self.secrets:
+        if type(self.serializer) is MsgpackSerializer and not self.seals:
             return msgpack_decoder(self.serializer, decode)
         return decode
+
+    def _decrypted(self, key: str, envelope: Envelope) -> Envelope:
+        if self._encryptor is not None:
+            return self._encryptor.opened(envelope, self.storage_key(key), self._binding())
+        if envelope.encryption is not None:
+            message = (
+                "The stored entry is encrypted, and this cache is configured without encryption=: "
+                "it reads as a miss."
+            )
+            raise NewerEnvelopeError(message)
+        return envelope
+
+    def _unsealed(self) -> Never:
+        """Refuse an entry that is neither signed nor encrypted."""
+        if self.encryption:
+            raise not_encrypted()
+        _not_signed("it has no signature")
 
     def _open(self, key: str, payload: bytes) -> bytes | int | Missing:
         """What a payload holds: an integer, no value yet, or bytes for the serializer."""
         if payload[:1] != _ENVELOPE:
-            if self.secrets:
-                _not_signed("it has no signature")
+            if self.seals:
+                self._unsealed()
             number = parse_integer(payload)
             if number is not None:
                 return number
@@ -260,12 +367,11 @@ class Codec:
                 "its signature is not by a known secret, or is for another key, serializer or "
                 "kind of store"
             )
+        envelope = self._decrypted(key, envelope)
         if envelope.compression is not None:
-            message = (
-                f"The stored entry is compressed with codec {envelope.compression.codec}, which "
-                "this release does not know. It reads as a miss until this program is upgraded."
-            )
-            raise NewerEnvelopeError(message)
+            if self._compressor is None:
+                raise unknown_codec(envelope.compression)
+            return self._compressor.restored(envelope, envelope.compression)
         if not envelope.integer:
             return envelope.payload
         number = parse_integer(envelope.payload)

@@ -19,6 +19,7 @@ from jinpy_cache_core.serializers.msgpack import (
     BIN8_ONLY,
     END,
     END_NUMBER,
+    LONG_EXT,
     NUMBER_HEADS,
     PAIR,
 )
@@ -27,9 +28,10 @@ Encode = Callable[[str, Any], bytes]
 Decode = Callable[[str, bytes], Any]
 
 _PLAIN_HEADS: Final = bytes(
-    head not in NUMBER_HEADS and head != FIRST_BYTE for head in range(0x100)
+    head not in NUMBER_HEADS and head not in {FIRST_BYTE, LONG_EXT[0]} for head in range(0x100)
 )
-"""By first byte, whether a payload can only be MessagePack: no integer, no envelope."""
+"""By first byte, whether a payload can only be MessagePack: no integer, no envelope; and no long
+extension, which may be an array that is better not copied."""
 
 _INT64: Final = 2**63
 _ENVELOPE: Final = bytes((FIRST_BYTE,))
@@ -50,7 +52,7 @@ def limited(encode_value: Encode, limit: int) -> Encode:
         try:
             payload = encode_value(key, value)
             if len(payload) > limit:
-                _refuse_size(len(payload), limit)
+                refuse_size(len(payload), limit)
             return payload
         except CacheException as error:
             error.in_context(key=key)
@@ -128,7 +130,8 @@ def msgpack_decoder(serializer: MsgpackSerializer, rest: Decode) -> Decode:
     return decode
 
 
-def _refuse_size(size: int, limit: int) -> Never:
+def refuse_size(size: int, limit: int) -> Never:
+    """Raise for a payload over the limit, in bytes."""
     message = (
         f"The encoded value has {size:,} bytes; max_value_bytes={limit:,}. Nothing was stored. "
         "Store it in parts, or raise the limit."

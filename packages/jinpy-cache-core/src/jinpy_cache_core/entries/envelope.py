@@ -22,6 +22,7 @@ A plain `set` stores the encoded value alone. Anything more is an envelope:
 | 7 | start time | float64, unix seconds |
 | 8 | lease | 16 bytes, the token of who is computing the value; reads as a miss |
 | 9 | integer | no field: the payload is canonical decimal text, not the serializer's |
+| 10 | encryption | 4 bytes that name the secret, 12 bytes of nonce; the payload is AES-256-GCM |
 
 Each envelope has exactly one form, so that what was signed can be rebuilt and checked. The format
 is pinned by golden files; a release never changes what a version means.
@@ -50,6 +51,12 @@ FINGERPRINT_SIZE: Final = 8
 
 LEASE_SIZE: Final = 16
 """Bytes of a lease token."""
+
+SECRET_NUMBER_SIZE: Final = 4
+"""Bytes that name the secret of an encrypted entry."""
+
+NONCE_SIZE: Final = 12
+"""Bytes of a nonce."""
 
 _HEADER: Final = struct.Struct(">BBH")
 _SECONDS: Final = struct.Struct(">d")
@@ -83,6 +90,23 @@ class Compression:
     def __attrs_post_init__(self) -> None:
         if not (0 <= self.codec <= 0xFF and 0 <= self.size <= _MAX_SIZE):
             _malformed(f"compression codec={self.codec} size={self.size} is out of range")
+
+
+@attrs.frozen
+class Encryption:
+    """How the payload was encrypted.
+
+    Attributes:
+        number: Which of the secrets, by a digest of it.
+        nonce: What makes this encryption unlike every other.
+    """
+
+    number: bytes
+    nonce: bytes
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.number) != SECRET_NUMBER_SIZE or len(self.nonce) != NONCE_SIZE:
+            _malformed("its encryption has another number of bytes than it takes")
 
 
 def _check_finite(_: object, attribute: "attrs.Attribute[Any]", value: float | None) -> None:
@@ -131,6 +155,7 @@ class Envelope:
         start_time: Unix time in seconds at which computing it began.
         lease: The token of whoever is computing the value; such an entry reads as a miss.
         integer: Whether the payload is an integer's decimal text.
+        encryption: How the payload was encrypted.
     """
 
     payload: bytes = attrs.field(repr=lambda payload: f"<{len(payload)} bytes>")
@@ -146,6 +171,7 @@ class Envelope:
     start_time: float | None = attrs.field(default=None, validator=_check_finite)
     lease: bytes | None = attrs.field(default=None, validator=_check_size(LEASE_SIZE))
     integer: bool = False
+    encryption: Encryption | None = None
 
     def pack(self) -> bytes:
         """The envelope as bytes."""
@@ -209,6 +235,10 @@ def _write_compression(compression: Compression | None) -> bytes | None:
     return None if compression is None else _COMPRESSION.pack(compression.codec, compression.size)
 
 
+def _write_encryption(encryption: Encryption | None) -> bytes | None:
+    return None if encryption is None else encryption.number + encryption.nonce
+
+
 _WRITERS: Final[tuple[tuple[int, Callable[[Envelope], bytes | None]], ...]] = (
     (0, lambda envelope: _write_seconds(envelope.soft_expiry)),
     (1, lambda envelope: _write_seconds(envelope.grace)),
@@ -220,6 +250,7 @@ _WRITERS: Final[tuple[tuple[int, Callable[[Envelope], bytes | None]], ...]] = (
     (7, lambda envelope: _write_seconds(envelope.start_time)),
     (8, lambda envelope: envelope.lease),
     (9, lambda envelope: b"" if envelope.integer else None),
+    (10, lambda envelope: _write_encryption(envelope.encryption)),
 )
 
 
@@ -256,6 +287,12 @@ def _read_compression(stored: bytes, at: int) -> tuple[Compression, int]:
     return Compression(*_COMPRESSION.unpack(field)), at
 
 
+def _read_encryption(stored: bytes, at: int) -> tuple[Encryption, int]:
+    number, at = _take(stored, at, SECRET_NUMBER_SIZE)
+    nonce, at = _take(stored, at, NONCE_SIZE)
+    return Encryption(number, nonce), at
+
+
 def _read_bytes(size: int) -> Callable[[bytes, int], tuple[bytes, int]]:
     return lambda stored, at: _take(stored, at, size)
 
@@ -271,4 +308,5 @@ _READERS: Final[tuple[tuple[str, Callable[[bytes, int], tuple[Any, int]]], ...]]
     ("start_time", _read_seconds),
     ("lease", _read_bytes(LEASE_SIZE)),
     ("integer", lambda _stored, at: (True, at)),
+    ("encryption", _read_encryption),
 )

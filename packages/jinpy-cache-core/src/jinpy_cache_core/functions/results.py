@@ -59,3 +59,8 @@ def _classes(annotation: Any, seen: set[Any]) -> Iterator[type]:
         yield origin
         for field in field_types(annotation, origin).values():
             yield from _classes(field, seen)
+    elif (model := TYPES.model(origin)) is not None:
+        seen.add(origin)
+        yield origin
+        for field in model.types(annotation).values():
+            yield from _classes(field, seen)

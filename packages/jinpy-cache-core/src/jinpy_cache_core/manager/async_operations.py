@@ -5,6 +5,7 @@ from typing import Any, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
 
@@ -21,6 +22,12 @@ class AsyncNamedOperations:
 
     @overload
     async def aget(
+        self, key: TypedKey[T], default: None = None, *, backend: str | None = None
+    ) -> T | None: ...
+    @overload
+    async def aget(self, key: TypedKey[T], default: D, *, backend: str | None = None) -> T | D: ...
+    @overload
+    async def aget(
         self, key: str, default: None = None, *, type: type[T], backend: str | None = None
     ) -> T | None: ...
     @overload
@@ -33,28 +40,54 @@ class AsyncNamedOperations:
     ) -> Any: ...
     async def aget(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         default: object = None,
         *,
         type: type[Any] | None = None,
         backend: str | None = None,
     ) -> Any:
         """Same as `get`, asynchronously."""
-        return await self.backend(backend).aget(key, default, type=cast("Any", type))
+        return await self.backend(backend).aget(cast("str", key), default, type=cast("Any", type))
 
+    @overload
+    async def aset(
+        self, key: TypedKey[T], value: T, ttl: TTL = None, *, backend: str | None = None
+    ) -> None: ...
+    @overload
     async def aset(
         self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None
+    ) -> None: ...
+    async def aset(
+        self,
+        key: str | TypedKey[Any],
+        value: object,
+        ttl: TTL = None,
+        *,
+        backend: str | None = None,
     ) -> None:
         """Same as `set`, asynchronously."""
-        await self.backend(backend).aset(key, value, ttl)
+        await self.backend(backend).aset(cast("str", key), value, ttl)
 
+    @overload
+    async def aadd(
+        self, key: TypedKey[T], value: T, ttl: TTL = None, *, backend: str | None = None
+    ) -> bool: ...
+    @overload
     async def aadd(
         self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None
+    ) -> bool: ...
+    async def aadd(
+        self,
+        key: str | TypedKey[Any],
+        value: object,
+        ttl: TTL = None,
+        *,
+        backend: str | None = None,
     ) -> bool:
         """Same as `add`, asynchronously."""
-        return await self.backend(backend).aadd(key, value, ttl)
+        return await self.backend(backend).aadd(cast("str", key), value, ttl)
 
-    async def adelete(self, key: str, *, backend: str | None = None) -> bool:
+    async def adelete(self, key: str | TypedKey[Any], *, backend: str | None = None) -> bool:
         """Same as `delete`, asynchronously."""
         return await self.backend(backend).adelete(key)
 
@@ -66,7 +99,7 @@ class AsyncNamedOperations:
         """Same as `scan`, asynchronously."""
         return self.backend(backend).ascan(prefix)
 
-    async def aexists(self, key: str, *, backend: str | None = None) -> bool:
+    async def aexists(self, key: str | TypedKey[Any], *, backend: str | None = None) -> bool:
         """Same as `exists`, asynchronously."""
         return await self.backend(backend).aexists(key)
 
@@ -74,11 +107,38 @@ class AsyncNamedOperations:
         """Same as `clear`, asynchronously."""
         await self.backend(backend).aclear()
 
+    @overload
     async def aget_many(
-        self, keys: Iterable[str], default: object = None, *, backend: str | None = None
+        self,
+        keys: Iterable[str],
+        default: None = None,
+        *,
+        type: type[T],
+        backend: str | None = None,
+    ) -> dict[str, T | None]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[str], default: D, *, type: type[T], backend: str | None = None
+    ) -> dict[str, T | D]: ...
+    @overload
+    async def aget_many(
+        self,
+        keys: Iterable[str],
+        default: object = None,
+        *,
+        type: None = None,
+        backend: str | None = None,
+    ) -> dict[str, Any]: ...
+    async def aget_many(
+        self,
+        keys: Iterable[str],
+        default: object = None,
+        *,
+        type: type[Any] | None = None,
+        backend: str | None = None,
     ) -> dict[str, Any]:
         """Same as `get_many`, asynchronously."""
-        return await self.backend(backend).aget_many(keys, default)
+        return await self.backend(backend).aget_many(keys, default, type=cast("Any", type))
 
     async def aset_many(
         self, items: Mapping[str, object], ttl: TTL = None, *, backend: str | None = None
@@ -117,7 +177,7 @@ class AsyncNamedOperations:
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], Awaitable[T]],
         ttl: TTL = None,
         *,
@@ -130,7 +190,7 @@ class AsyncNamedOperations:
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[FactoryContext], Awaitable[T]],
         ttl: TTL = None,
         *,
@@ -143,7 +203,7 @@ class AsyncNamedOperations:
     @overload
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], T] | Callable[[FactoryContext], T],
         ttl: TTL = None,
         *,
@@ -155,7 +215,7 @@ class AsyncNamedOperations:
     ) -> T: ...
     async def aget_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,

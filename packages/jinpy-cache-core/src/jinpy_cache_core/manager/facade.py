@@ -28,10 +28,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 from jinpy_cache_core.backend import BaseBackend
+from jinpy_cache_core.entries.ttl import TTL
 from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.interfaces import AsyncCacheInterface, CacheInterface
 from jinpy_cache_core.lifecycle import ClosedByWith
 from jinpy_cache_core.manager.current import BackendOwner, current_manager
+from jinpy_cache_core.manager.typed import TypedCache
 
 SYNC_OPERATIONS = (
     "add",
@@ -63,6 +65,7 @@ ASYNC_OPERATIONS = tuple(f"a{name}" for name in SYNC_OPERATIONS)
 """The names of their asynchronous twins."""
 
 C = TypeVar("C", bound="type[Facade]")
+T = TypeVar("T")
 
 
 class Unbound:
@@ -160,6 +163,16 @@ class Facade:
         """Look the backend up again at the next use."""
         for operation in self._operations:
             self.__dict__.pop(operation, None)
+
+    def typed(self, kind: type[T], *, prefix: str = "", ttl: TTL = None) -> TypedCache[T]:
+        """A view of this cache whose values are all of one type.
+
+        Args:
+            kind: The type that values are read as; nothing is coerced.
+            prefix: What stands before every key, such as `"user:"`.
+            ttl: How long a value lives where a call does not say.
+        """
+        return TypedCache(self, kind, prefix=prefix, ttl=ttl)
 
     def __repr__(self) -> str:
         given = self._backend

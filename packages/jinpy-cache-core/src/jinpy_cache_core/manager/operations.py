@@ -5,6 +5,7 @@ from typing import Any, TypeVar, Unpack, cast, overload
 
 from jinpy_cache_core.backend.base import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
+from jinpy_cache_core.entries.typed_key import TypedKey
 from jinpy_cache_core.loading.context import FactoryContext
 from jinpy_cache_core.loading.events import CacheEvent
 from jinpy_cache_core.loading.options import EntryOptions, EntryOverrides
@@ -24,6 +25,12 @@ class NamedOperations:
 
     @overload
     def get(
+        self, key: TypedKey[T], default: None = None, *, backend: str | None = None
+    ) -> T | None: ...
+    @overload
+    def get(self, key: TypedKey[T], default: D, *, backend: str | None = None) -> T | D: ...
+    @overload
+    def get(
         self, key: str, default: None = None, *, type: type[T], backend: str | None = None
     ) -> T | None: ...
     @overload
@@ -34,24 +41,54 @@ class NamedOperations:
     ) -> Any: ...
     def get(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         default: object = None,
         *,
         type: type[Any] | None = None,
         backend: str | None = None,
     ) -> Any:
         """`BaseBackend.get` of the backend named, by default of the default one."""
-        return self.backend(backend).get(key, default, type=cast("Any", type))
+        return self.backend(backend).get(cast("str", key), default, type=cast("Any", type))
 
-    def set(self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None) -> None:
+    @overload
+    def set(
+        self, key: TypedKey[T], value: T, ttl: TTL = None, *, backend: str | None = None
+    ) -> None: ...
+    @overload
+    def set(
+        self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None
+    ) -> None: ...
+    def set(
+        self,
+        key: str | TypedKey[Any],
+        value: object,
+        ttl: TTL = None,
+        *,
+        backend: str | None = None,
+    ) -> None:
         """`BaseBackend.set` of the backend named, by default of the default one."""
-        self.backend(backend).set(key, value, ttl)
+        self.backend(backend).set(cast("str", key), value, ttl)
 
-    def add(self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None) -> bool:
+    @overload
+    def add(
+        self, key: TypedKey[T], value: T, ttl: TTL = None, *, backend: str | None = None
+    ) -> bool: ...
+    @overload
+    def add(
+        self, key: str, value: object, ttl: TTL = None, *, backend: str | None = None
+    ) -> bool: ...
+    def add(
+        self,
+        key: str | TypedKey[Any],
+        value: object,
+        ttl: TTL = None,
+        *,
+        backend: str | None = None,
+    ) -> bool:
         """`BaseBackend.add` of the backend named, by default of the default one."""
-        return self.backend(backend).add(key, value, ttl)
+        return self.backend(backend).add(cast("str", key), value, ttl)
 
-    def delete(self, key: str, *, backend: str | None = None) -> bool:
+    def delete(self, key: str | TypedKey[Any], *, backend: str | None = None) -> bool:
         """`BaseBackend.delete` of the backend named, by default of the default one."""
         return self.backend(backend).delete(key)
 
@@ -63,7 +100,7 @@ class NamedOperations:
         """`BaseBackend.scan` of the backend named, by default of the default one."""
         return self.backend(backend).scan(prefix)
 
-    def exists(self, key: str, *, backend: str | None = None) -> bool:
+    def exists(self, key: str | TypedKey[Any], *, backend: str | None = None) -> bool:
         """`BaseBackend.exists` of the backend named, by default of the default one."""
         return self.backend(backend).exists(key)
 
@@ -71,11 +108,38 @@ class NamedOperations:
         """`BaseBackend.clear` of the backend named, by default of the default one."""
         self.backend(backend).clear()
 
+    @overload
     def get_many(
-        self, keys: Iterable[str], default: object = None, *, backend: str | None = None
+        self,
+        keys: Iterable[str],
+        default: None = None,
+        *,
+        type: type[T],
+        backend: str | None = None,
+    ) -> dict[str, T | None]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[str], default: D, *, type: type[T], backend: str | None = None
+    ) -> dict[str, T | D]: ...
+    @overload
+    def get_many(
+        self,
+        keys: Iterable[str],
+        default: object = None,
+        *,
+        type: None = None,
+        backend: str | None = None,
+    ) -> dict[str, Any]: ...
+    def get_many(
+        self,
+        keys: Iterable[str],
+        default: object = None,
+        *,
+        type: type[Any] | None = None,
+        backend: str | None = None,
     ) -> dict[str, Any]:
         """`BaseBackend.get_many` of the backend named, by default of the default one."""
-        return self.backend(backend).get_many(keys, default)
+        return self.backend(backend).get_many(keys, default, type=cast("Any", type))
 
     def set_many(
         self, items: Mapping[str, object], ttl: TTL = None, *, backend: str | None = None
@@ -114,7 +178,7 @@ class NamedOperations:
     @overload
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[], T],
         ttl: TTL = None,
         *,
@@ -127,7 +191,7 @@ class NamedOperations:
     @overload
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[[FactoryContext], T],
         ttl: TTL = None,
         *,
@@ -139,7 +203,7 @@ class NamedOperations:
     ) -> T: ...
     def get_or_set(
         self,
-        key: str,
+        key: str | TypedKey[Any],
         factory: Callable[..., Any],
         ttl: TTL = None,
         *,

@@ -12,7 +12,7 @@ from jinpy_cache_core.serializers.native import (
 )
 from jinpy_cache_core.serializers.pickle import PickleSerializer
 from jinpy_cache_core.serializers.protocol import Serializer, SerializerSpec, serializer_name
-from jinpy_cache_core.serializers.registry import TypeRegistry, register_type
+from jinpy_cache_core.serializers.registry import TypeRegistry, register_family, register_type
 from jinpy_cache_core.serializers.resolve import resolve_freezer, resolve_serializer
 from jinpy_cache_core.serializers.structuring import structure_as
 
@@ -30,6 +30,7 @@ __all__ = [
     "SerializerSpec",
     "StrSerializer",
     "TypeRegistry",
+    "register_family",
     "register_type",
     "resolve_freezer",
     "resolve_serializer",

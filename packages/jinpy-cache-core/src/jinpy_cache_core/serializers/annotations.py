@@ -2,9 +2,9 @@
 
 import dataclasses
 import typing
-from collections import abc
+from collections import ChainMap, Counter, OrderedDict, abc, defaultdict, deque
 from enum import Enum
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -25,6 +25,7 @@ from typing import (
 import attrs
 
 from jinpy_cache_core.serializers.extensions import ENCODERS
+from jinpy_cache_core.serializers.plans import is_named_tuple
 from jinpy_cache_core.serializers.refusal import type_name
 
 _SCALARS: Final[tuple[type, ...]] = (bool, int, str, bytes, NoneType, *ENCODERS)
@@ -35,7 +36,18 @@ ACCEPTED: Final[dict[type, frozenset[type]]] = {
 }
 """Which exact types a wanted one takes; numbers as type checkers see them."""
 
-MAPPINGS: Final = frozenset((dict, abc.Mapping, abc.MutableMapping))
+MAPPINGS: Final = frozenset(
+    (
+        dict,
+        abc.Mapping,
+        abc.MutableMapping,
+        OrderedDict,
+        defaultdict,
+        Counter,
+        ChainMap,
+        MappingProxyType,
+    )
+)
 ITERABLES: Final = frozenset(
     (
         list,
@@ -47,6 +59,7 @@ ITERABLES: Final = frozenset(
         abc.MutableSet,
         abc.Collection,
         abc.Iterable,
+        deque,
     )
 )
 
@@ -89,7 +102,7 @@ def _filled(annotation: Any, arguments: dict[Any, Any]) -> Any:
 
 
 def init_arguments(origin: type) -> dict[str, tuple[str, bool]]:
-    """How an attrs class or dataclass is made from plain data.
+    """How an attrs class, dataclass or named tuple is made from plain data.
 
     Returns:
         By field: what `__init__` calls it, and whether it needs it.
@@ -100,6 +113,9 @@ def init_arguments(origin: type) -> dict[str, tuple[str, bool]]:
             for field in attrs.fields(origin)
             if field.init
         }
+    if is_named_tuple(origin):
+        named: Any = origin
+        return {name: (name, name not in named._field_defaults) for name in named._fields}
     return {
         field.name: (
             field.name,
@@ -116,9 +132,11 @@ def is_enum(wanted: Any) -> bool:
 
 
 def is_record(wanted: Any) -> bool:
-    """Whether it is an attrs class or dataclass, with or without type arguments."""
+    """Whether it is an attrs class, dataclass or named tuple, with or without type arguments."""
     origin = origin_of(wanted)
-    return isinstance(origin, type) and (attrs.has(origin) or dataclasses.is_dataclass(origin))
+    return isinstance(origin, type) and (
+        attrs.has(origin) or dataclasses.is_dataclass(origin) or is_named_tuple(origin)  # pyright: ignore[reportUnknownArgumentType]
+    )
 
 
 def is_open(wanted: Any) -> bool:

@@ -3,16 +3,19 @@
 A container whose items need no change is given back as the object that it is.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache, partial
 from itertools import repeat
 from operator import is_not
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, get_args
 
 from jinpy_cache_core.exceptions import with_article
 from jinpy_cache_core.serializers.annotations import ACCEPTED, field_types, origin_of, shown_type
-from jinpy_cache_core.serializers.reading import Unresolved
-from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
+from jinpy_cache_core.serializers.reading import Unresolved, changed_parts
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, kind_of, step
+from jinpy_cache_core.serializers.standard_library import SHAPES
 
 Hook: TypeAlias = Callable[[Any, Any], Any]
 """From a value and an annotation to the value as that; raises `Refusal` if it is not."""
@@ -21,6 +24,7 @@ HookFor: TypeAlias = Callable[[Any], Hook]
 """The hook for an annotation."""
 
 _REBUILT: Final = frozenset((list, tuple, set, frozenset))
+_OF_MAPPINGS: Final = frozenset((ChainMap, MappingProxyType))
 
 
 def mismatch(value: object, wanted: object) -> Refusal:
@@ -44,11 +48,15 @@ def leaf_hook(wanted: Any) -> Hook:
 def mapping_hook(hook_for: HookFor, wanted: Any) -> Hook:
     """Takes a mapping, keys and values as annotated."""
     origin = origin_of(wanted)
-    key_type, item_type = get_args(wanted)
+    key_type, item_type = (*get_args(wanted), int)[:2]  # a Counter says nothing of its counts
 
     def mapping(value: Any, _: Any) -> Any:
         if not isinstance(value, origin):
             raise mismatch(value, wanted)
+        if type(value) in _OF_MAPPINGS:
+            plain = dict[key_type, item_type]  # type: ignore[valid-type]
+            hook = hook_for(plain)
+            return changed_parts(SHAPES[type(value)], value, lambda one: hook(one, plain))
         key_hook = hook_for(key_type)
         item_hook = hook_for(item_type)
         structured: dict[Any, Any] = {}
@@ -61,9 +69,15 @@ def mapping_hook(hook_for: HookFor, wanted: Any) -> Hook:
                 raise
             structured[new_key] = new_item
             changed = changed or new_key is not key or new_item is not item
-        return structured if changed else value
+        return remade(value, structured) if changed else value
 
     return mapping
+
+
+def remade(value: Any, items: Mapping[Any, Any]) -> Any:
+    """A mapping of the same kind with other items."""
+    shape = SHAPES.get(kind_of(value))
+    return items if shape is None else shape.together(shape.apart(value)[0], list(items.items()))
 
 
 def iterable_hook(hook_for: HookFor, wanted: Any) -> Hook:
@@ -168,6 +182,9 @@ def _rebuilt(value: Any, hooks: Iterable[tuple[Hook, Any]]) -> Any:
             raise
         structured.append(new)
         changed = changed or new is not item
+    if changed and type(value) in SHAPES:
+        shape = SHAPES[type(value)]
+        return shape.together(shape.apart(value)[0], structured)
     if not changed or type(value) not in _REBUILT:
         return value
     return type(value)(structured)

@@ -19,6 +19,25 @@ files. Text is ASCII where it can be, so that other languages read it without th
 | 16 | attrs class or dataclass | MessagePack array: name, map of the fields |
 | 17 | enum member | MessagePack array: name, member's name (flags: value) |
 | 18 | `register_type(T, encode=, decode=)` | MessagePack array: name, what `encode` returned |
+| 19 | named tuple | MessagePack array: name, map of the fields |
+| 20 | OrderedDict | MessagePack array: key, value, ... |
+| 21 | defaultdict | MessagePack array: the factory's name or nil, key, value, ... |
+| 22 | Counter | MessagePack array: key, count, ... |
+| 23 | deque | MessagePack array: maxlen or nil, items |
+| 24, 25 | ChainMap, MappingProxyType | MessagePack array of the mappings, of the one |
+| 26 | SimpleNamespace | MessagePack array: name, value, ... |
+| 27, 28 | range, slice | MessagePack array: start, stop, step |
+| 29 | Fraction | MessagePack array: numerator, denominator |
+| 30 | timezone | MessagePack array: offset, and the name if it has one |
+| 31 | re.Pattern | MessagePack array: flags, the text |
+| 32 | paths | the type, a space, the text |
+| 33 | Ellipsis, NotImplemented | the word |
+| 34 | ZoneInfo | its key |
+| 35 | ipaddress | the type, a space, the text |
+| 36 | array.array | typecode, bytes of an item, a space, the items, little-endian |
+| 37 | a class of another library | MessagePack array: name, content |
+| 38 | Pydantic model, msgspec Struct | MessagePack array: name, map of fields and state |
+| 39 | numpy array or scalar | uint32 length, JSON of dtype, shape and order, the items |
 """
 
 import struct
@@ -54,7 +73,31 @@ class Tag:
     RECORD: Final = 16
     ENUM: Final = 17
     CUSTOM: Final = 18
+    NAMED_TUPLE: Final = 19
+    ORDERED_DICT: Final = 20
+    DEFAULT_DICT: Final = 21
+    COUNTER: Final = 22
+    DEQUE: Final = 23
+    CHAIN_MAP: Final = 24
+    MAPPING_PROXY: Final = 25
+    NAMESPACE: Final = 26
+    RANGE: Final = 27
+    SLICE: Final = 28
+    FRACTION: Final = 29
+    TIMEZONE: Final = 30
+    PATTERN: Final = 31
+    PATH: Final = 32
+    SINGLETON: Final = 33
+    ZONE: Final = 34
+    ADDRESS: Final = 35
+    ARRAY: Final = 36
+    LIBRARY: Final = 37
+    MODEL: Final = 38
+    NDARRAY: Final = 39
 
+
+INSTANCES: Final = (Tag.RECORD, Tag.ENUM, Tag.CUSTOM, Tag.NAMED_TUPLE, Tag.MODEL)
+"""What carries an instance of a class that the reader names."""
 
 _COMPLEX: Final = struct.Struct(">dd")
 _TIMEDELTA: Final = struct.Struct(">iii")

@@ -14,9 +14,14 @@ from typing import Any, Final, cast
 import ormsgpack
 from ormsgpack import Ext, packb
 
+from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
+from jinpy_cache_core.serializers.advice import advice_for
 from jinpy_cache_core.serializers.extensions import ENCODERS, Tag, encode_int, encode_text
-from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step
+from jinpy_cache_core.serializers.plans import CustomPlan, Plan
+from jinpy_cache_core.serializers.refusal import Refusal, instance_of, step, type_name
 from jinpy_cache_core.serializers.registry import TypeRegistry
+from jinpy_cache_core.serializers.scalars import SCALARS, late_scalar
+from jinpy_cache_core.serializers.standard_library import SHAPES, Shape
 
 OPTIONS: Final = (
     ormsgpack.OPT_PASSTHROUGH_BIG_INT
@@ -87,6 +92,7 @@ class Lowering:
         self._thorough = thorough
         self._leaves: dict[type, Callable[[Any], object]] = {
             **ENCODERS,
+            **SCALARS,
             str: encode_text,
             int: encode_int,
         }
@@ -96,6 +102,7 @@ class Lowering:
             tuple: self._extension_of(Tag.TUPLE),
             set: self._extension_of(Tag.SET),
             frozenset: self._extension_of(Tag.FROZENSET),
+            **{kind: self._shaped(shape) for kind, shape in SHAPES.items()},
         }
 
     def lower(self, value: object, room: int = PLAIN_DEPTH, extensions: int = 0) -> object:
@@ -173,9 +180,13 @@ class Lowering:
         room = room_inside(extensions)
         if not room:
             raise _too_deep(dict)
+        return Ext(Tag.MAPPING, packb(self._pairs(value.items(), room, extensions), None, OPTIONS))
+
+    def _pairs(
+        self, pairs: Iterable[tuple[object, object]], room: int, extensions: int
+    ) -> list[object]:
         flat: list[object] = []
-        key: object = None
-        for key, item in value.items():
+        for key, item in pairs:
             try:
                 flat += (
                     self.lower(key, room - 1, extensions + 1),
@@ -184,7 +195,19 @@ class Lowering:
             except Refusal as refusal:
                 refusal.path.append(step(key))
                 raise
-        return Ext(Tag.MAPPING, packb(flat, None, OPTIONS))
+        return flat
+
+    def _shaped(self, shape: Shape) -> Callable[[Any, int, int], Ext]:
+        def shaped(value: object, _room: int, extensions: int) -> Ext:
+            room = room_inside(extensions)
+            if not room:
+                raise _too_deep(type(value))
+            head, parts = shape.apart(value)
+            lower = self._pairs if shape.pairs else self._items
+            lowered = lower(parts, room, extensions + (not shape.pairs))
+            return Ext(shape.tag, packb([*head, *lowered], None, OPTIONS))
+
+        return shaped
 
     def _extension_of(self, tag: int) -> Callable[[Any, int, int], Ext]:
         def extension(value: Iterable[object], _room: int, extensions: int) -> Ext:
@@ -196,13 +219,31 @@ class Lowering:
 
         return extension
 
-    def _instance(self, value: object, kind: type, extensions: int) -> Ext:
+    def _instance(self, value: object, kind: type, extensions: int) -> object:
+        scalar = late_scalar(kind)
+        if scalar is not None:
+            return scalar(value)
         plan = self._registry.plan_for(kind)
         if plan is None:
             what = instance_of(kind)
-            raise Refusal(what)
-        content = self.lower(plan.apart(value), room_inside(extensions) - 1, extensions + 1)
+            raise Refusal(what, advice_for(value))
+        content = self.lower(_apart(plan, value), room_inside(extensions) - 1, extensions + 1)
         return Ext(plan.tag, packb([plan.name, content], None, OPTIONS))
+
+
+def _apart(plan: Plan, value: object) -> object:
+    if not isinstance(plan, CustomPlan):
+        return plan.apart(value)
+    try:
+        return plan.apart(value)
+    except (CacheException, Refusal, MemoryError):
+        raise
+    except Exception as error:
+        message = (
+            f"The encode= that is registered for {type_name(plan.kind)} raised "
+            f"{type(error).__name__}: {error}. Nothing was stored."
+        )
+        raise CacheSerializationError(message) from error
 
 
 def _too_deep(kind: type) -> Refusal:

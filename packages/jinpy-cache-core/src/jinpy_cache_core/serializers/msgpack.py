@@ -11,9 +11,9 @@ from typing import Any, Final, Never
 from ormsgpack import packb, unpackb
 
 from jinpy_cache_core.exceptions import CacheException, CacheSerializationError
-from jinpy_cache_core.serializers.extensions import Tag
+from jinpy_cache_core.serializers.extensions import INSTANCES, Tag
 from jinpy_cache_core.serializers.lowering import OPTIONS, Lowering, hides_bytearray
-from jinpy_cache_core.serializers.reading import Reading, take_swallowed
+from jinpy_cache_core.serializers.reading import Reading, read_scalar, take_swallowed
 from jinpy_cache_core.serializers.refusal import (
     Refusal,
     instance_of,
@@ -39,6 +39,28 @@ of its first character. Reading a pair of the payload and an unlikely number sho
 NUMBER_HEADS: Final = frozenset((*range(0x80), *range(0xCC, 0xD4), *range(0xE0, 0x100)))
 """First bytes of integers. No codec stores one this way, but ASCII text of another program begins
 like one, and a single letter would be complete."""
+
+LONG_EXT: Final = b"\xc9"
+_EXT_HEAD: Final = 6
+
+
+def is_one_array(payload: bytes) -> bool:
+    """Whether a payload that begins with `LONG_EXT` is one numpy array and nothing else."""
+    return (
+        len(payload) >= _EXT_HEAD
+        and payload[5] == Tag.NDARRAY
+        and int.from_bytes(payload[1:5], "big") == len(payload) - _EXT_HEAD
+    )
+
+
+def read_array(payload: bytes) -> object:
+    """A large numpy array as a view of the payload, where the unpacker would copy it three times.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    return read_scalar(Tag.NDARRAY, memoryview(payload)[_EXT_HEAD:])
+
 
 _WAY_OUT: Final = (
     "Teach it with register_type(T, encode=..., decode=...), choose serializer='pickle', or store "
@@ -124,6 +146,8 @@ class MsgpackSerializer:
                 a class that is not registered.
         """
         try:
+            if payload[:1] == LONG_EXT and is_one_array(payload):
+                return read_array(payload)
             value, end = unpackb(PAIR + payload + END, ext_hook=self.hook)
         except ValueError as error:
             self.unreadable(error)
@@ -143,12 +167,16 @@ class MsgpackSerializer:
                 of the type.
         """
         try:
+            if payload[:1] == LONG_EXT and is_one_array(payload):
+                return structurer(self.registry, unresolved=False).structure(
+                    read_array(payload), kind
+                )
             value, end = unpackb(PAIR + payload + END, ext_hook=self._typed_hook)
         except ValueError as error:
             self.unreadable(error)
         if end != END_NUMBER:
             raise refuse_to_read(self.name, "more bytes follow the value")
-        instances = Tag.RECORD in payload or Tag.ENUM in payload or Tag.CUSTOM in payload
+        instances = any(tag in payload for tag in INSTANCES)
         return structurer(self.registry, unresolved=instances).structure(value, kind)
 
     def unreadable(self, error: ValueError, key: str | None = None) -> Never:

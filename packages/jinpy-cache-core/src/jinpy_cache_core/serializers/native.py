@@ -17,10 +17,11 @@ from uuid import UUID
 
 from ormsgpack import packb, unpackb
 
+from jinpy_cache_core.exceptions import CacheSerializationError
 from jinpy_cache_core.serializers.json import INTEGER_BOUND
 from jinpy_cache_core.serializers.lowering import OPTIONS, hides_bytearray
-from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY
-from jinpy_cache_core.serializers.pickle import PickleSerializer
+from jinpy_cache_core.serializers.msgpack import BIN8, BIN8_ONLY, MsgpackSerializer
+from jinpy_cache_core.serializers.pickle import PROTOCOL, PickleSerializer
 from jinpy_cache_core.serializers.protocol import Serializer, serializer_name
 from jinpy_cache_core.serializers.refusal import instance_of, refuse_to_store
 
@@ -51,6 +52,10 @@ IMMUTABLE: Final = frozenset(
 _IMMUTABLE_ITEMS: Final = IMMUTABLE | {int}
 _PLAIN: Final = frozenset((dict, list))
 _unpickle: Final = pickle.loads
+_PICKLE: Final = bytes((0x80, PROTOCOL))
+"""What every pickle begins with, and no MessagePack but that of an empty dict, which ends there."""
+
+_EXACT: Final = MsgpackSerializer()
 
 
 class Freezer(Protocol):
@@ -115,7 +120,8 @@ class NativeSerializer(PickleSerializer):
             except TypeError as error:
                 if "Recursion" in str(error):
                     self._refuse_depth(value)
-            return self.dumps(value), _unpickle
+            payload = self.dumps(value)
+            return payload, _unpickle if payload.startswith(_PICKLE) else _EXACT.loads
         return self._freeze_object(value, kind)
 
     def _freeze_object(self, value: object, kind: type) -> tuple[object, Thaw | None]:
@@ -126,7 +132,38 @@ class NativeSerializer(PickleSerializer):
             self._refuse_depth(value)
         if kind is bytearray:
             return bytes(value), bytearray  # type: ignore[call-overload]
-        return self.dumps(value), _unpickle
+        if kind is memoryview:
+            return _EXACT.loads(_EXACT.dumps(value)), None
+        payload = self.dumps(value)
+        return payload, _unpickle if payload.startswith(_PICKLE) else _EXACT.loads
+
+    def dumps(self, value: object, /) -> bytes:
+        """The value's pickle, or its MessagePack if it has none, such as a `MappingProxyType`.
+
+        Raises:
+            CacheSerializationError: It has neither.
+        """
+        try:
+            return super().dumps(value)
+        except CacheSerializationError:
+            try:
+                payload = _EXACT.dumps(value)
+                _EXACT.loads(
+                    payload
+                )  # an instance of a class that is not registered has no way back
+            except CacheSerializationError:
+                pass
+            else:
+                return payload
+            raise
+
+    def loads(self, payload: bytes, /) -> object:
+        """The value that `dumps` was given; only ever call it with bytes of known origin.
+
+        Raises:
+            CacheSerializationError: The bytes are neither, or a class of it is gone.
+        """
+        return super().loads(payload) if payload.startswith(_PICKLE) else _EXACT.loads(payload)
 
     def _refuse_depth(self, value: object) -> None:
         what = f"{instance_of(type(value))} that contains itself or is nested too deeply"

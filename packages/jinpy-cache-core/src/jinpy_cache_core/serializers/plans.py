@@ -137,10 +137,7 @@ class RecordPlan:
         Raises:
             ValueError: A field is unknown, or was not stored and has no default.
         """
-        unknown = content.keys() - set(self.fields)
-        if unknown:
-            message = f"{self.name} has no field {min(unknown)!r}"
-            raise ValueError(message)
+        _refuse_unknown(self.name, content, self.fields)
         instance = cast("object", object.__new__(self.kind))
         for name in self.fields:
             if name in content:
@@ -148,12 +145,84 @@ class RecordPlan:
             elif name in self.defaults:
                 value = self.defaults[name](instance)
             else:
-                message = f"the field {name!r} of {self.name} was not stored and has no default"
-                raise ValueError(message)
+                raise _no_default(self.name, name)
             object.__setattr__(instance, name, value)
         if _caches_hash(self.kind):
             object.__setattr__(instance, _ATTRS_HASH, None)
         return instance
+
+
+_tuple_items: Final[Callable[[Any], Any]] = cast("Any", tuple.__iter__)  # pyright: ignore[reportUnknownMemberType]
+"""Whatever a subclass makes of `__iter__`."""
+
+
+@attrs.frozen
+class NamedTuplePlan:
+    """A named tuple by its fields.
+
+    Attributes:
+        defaults: Values of fields that were added since the entry was stored.
+    """
+
+    kind: type
+    name: str
+    fields: tuple[str, ...]
+    defaults: Mapping[str, object] = attrs.field(eq=False)
+    has_dict: bool
+    tag: int = Tag.NAMED_TUPLE
+
+    def apart(self, value: Any, /) -> dict[str, object]:
+        """The fields, as they are.
+
+        Raises:
+            Refusal: The instance holds more than its fields, or other than they are.
+        """
+        if len(value) != len(self.fields):
+            what = f"{instance_of(self.kind)} of {len(value)} items for {len(self.fields)} fields"
+            raise Refusal(what, "Store tuple(value).")
+        if self.has_dict:
+            for name in cast("dict[str, object]", vars(value)):
+                what = f"{instance_of(self.kind)} with an attribute {name!r} that is not a field"
+                raise Refusal(
+                    what, "Declare it as a field, or use register_type(encode=, decode=)."
+                )
+        items: Any = _tuple_items(value)
+        return dict(zip(self.fields, items, strict=True))
+
+    def together(self, content: Any, /) -> object:
+        """The tuple, later additions to their defaults; `__new__` of the class is not run.
+
+        Raises:
+            ValueError: A field is unknown, or was not stored and has no default.
+        """
+        _refuse_unknown(self.name, content, self.fields)
+        items: list[object] = []
+        for field in self.fields:
+            if field in content:
+                items.append(content[field])
+            elif field in self.defaults:
+                items.append(self.defaults[field])
+            else:
+                raise _no_default(self.name, field)
+        made: object = tuple.__new__(cast("Any", self.kind), items)  # pyright: ignore[reportUnknownMemberType]
+        return made
+
+
+def is_named_tuple(kind: type) -> bool:
+    """Whether a class is a named tuple, or extends one."""
+    fields = getattr(kind, "_fields", None)
+    return tuple in kind.__mro__ and isinstance(fields, tuple) and hasattr(kind, "_make")
+
+
+def _refuse_unknown(name: str, content: Mapping[str, object], fields: tuple[str, ...]) -> None:
+    unknown = content.keys() - set(fields)
+    if unknown:
+        message = f"{name} has no field {min(unknown)!r}"
+        raise ValueError(message)
+
+
+def _no_default(name: str, field: str) -> ValueError:
+    return ValueError(f"the field {field!r} of {name} was not stored and has no default")
 
 
 @lru_cache(maxsize=1024)
@@ -230,14 +299,14 @@ def _dataclass_defaults(kind: type) -> dict[str, Callable[[object], object]]:
 
 
 def derive_plan(kind: type[Any], name: str | None = None) -> Plan | None:
-    """The plan that a class implies by being an enum, an attrs class or a dataclass.
+    """The plan that a class implies: an enum, a named tuple, an attrs class or a dataclass.
 
     Args:
         kind: Any class.
         name: What to call it on the wire; by default its module and qualified name.
 
     Returns:
-        `None` if it is none of the three.
+        `None` if it is none of them.
 
     Raises:
         Refusal: It is, but holds more than its fields.
@@ -245,6 +314,10 @@ def derive_plan(kind: type[Any], name: str | None = None) -> Plan | None:
     name = name or qualified_name(kind)
     if issubclass(kind, Enum):
         return EnumPlan(kind, name)
+    if is_named_tuple(kind):
+        fields = kind._fields
+        defaults = getattr(kind, "_field_defaults", {})
+        return NamedTuplePlan(kind, name, fields, defaults, kind.__dictoffset__ != 0)
     if attrs.has(kind):
         fields = tuple(field.name for field in attrs.fields(kind))
         defaults = _attrs_defaults(kind)

@@ -8,17 +8,23 @@ as "ext_hook failed"; what it really was is kept aside, by thread, and found aga
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from operator import is_not
 from typing import Any, Final
 
 import attrs
 from ormsgpack import unpackb
 
-from jinpy_cache_core.exceptions import CacheSerializationError, with_article
+from jinpy_cache_core.exceptions import CacheException, CacheSerializationError, with_article
 from jinpy_cache_core.serializers.depth import deeper_than
 from jinpy_cache_core.serializers.extensions import DECODERS, Tag
+from jinpy_cache_core.serializers.families import libraries
 from jinpy_cache_core.serializers.lowering import MAX_EXTENSIONS, NARROW_DEPTH, WIDE_EXTENSIONS
+from jinpy_cache_core.serializers.plans import CustomPlan, Plan
+from jinpy_cache_core.serializers.refusal import type_name
 from jinpy_cache_core.serializers.registry import TypeRegistry
+from jinpy_cache_core.serializers.scalars import SCALAR_DECODERS
+from jinpy_cache_core.serializers.standard_library import SHAPES, SHAPES_BY_TAG, Shape
 
 Hook = Callable[[int, bytes], object]
 
@@ -26,6 +32,7 @@ MOST_OF_ONE_HASH: Final = 64
 """Different items of a set, or keys of a mapping, that may have one hash."""
 
 _CONTAINERS: Final = frozenset((list, tuple, set, frozenset))
+_SCALAR_DECODERS: Final[dict[int, Callable[[Any], object]]] = {**DECODERS, **SCALAR_DECODERS}
 
 
 class _Failure(threading.local):
@@ -72,7 +79,28 @@ def registered(registry: TypeRegistry, tag: int, name: str, content: Any) -> obj
             "is now."
         )
         raise CacheSerializationError(message)
-    return plan.together(content)
+    return made(plan, content)
+
+
+def made(plan: Plan, content: Any) -> object:
+    """The instance; what a function of the user's own raises is not taken for damage.
+
+    Raises:
+        CacheSerializationError: `decode=` raised, with that as the cause.
+    """
+    if not isinstance(plan, CustomPlan):
+        return plan.together(content)
+    try:
+        return plan.together(content)
+    except (CacheException, MemoryError):
+        raise
+    except Exception as error:
+        message = (
+            f"The decode= that is registered for {type_name(plan.kind)} raised "
+            f"{type(error).__name__}: {error}. The entry was left as it is: mend the function, or "
+            "overwrite the key if another version of it wrote the value."
+        )
+        raise CacheSerializationError(message) from error
 
 
 def resolved(registry: TypeRegistry, value: Any) -> Any:
@@ -92,7 +120,24 @@ def resolved(registry: TypeRegistry, value: Any) -> Any:
     if kind in _CONTAINERS:
         new = [resolved(registry, item) for item in value]
         return kind(new) if any(map(is_not, new, value)) else value
-    return value
+    shape = SHAPES.get(kind)
+    return value if shape is None else changed_parts(shape, value, partial(resolved, registry))
+
+
+def changed_parts(shape: Shape, value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same kind of container with each part changed; itself if none was."""
+    head, parts = shape.apart(value)
+    old: list[Any] = list(parts)
+    new = (
+        [(change(key), change(item)) for key, item in old]
+        if shape.pairs
+        else list(map(change, old))
+    )
+    if shape.pairs:
+        same = all(a is c and b is d for (a, b), (c, d) in zip(old, new, strict=True))
+    else:
+        same = not any(map(is_not, old, new))
+    return value if same else shape.together(head, new)
 
 
 class Reading:
@@ -114,6 +159,10 @@ class Reading:
             Tag.RECORD: self._instance_of(Tag.RECORD),
             Tag.ENUM: self._instance_of(Tag.ENUM),
             Tag.CUSTOM: self._instance_of(Tag.CUSTOM),
+            Tag.NAMED_TUPLE: self._instance_of(Tag.NAMED_TUPLE),
+            Tag.MODEL: self._instance_of(Tag.MODEL),
+            Tag.LIBRARY: _of_library,
+            **{tag: partial(_shaped, shape) for tag, shape in SHAPES_BY_TAG.items()},
         }
         self._hooks = tuple(self._hook_at(level) for level in range(MAX_EXTENSIONS + 1))
         self.hook: Hook = self._hooks[0]
@@ -122,8 +171,8 @@ class Reading:
     def _hook_at(self, level: int) -> Hook:
         def hook(tag: int, data: bytes) -> object:
             try:
-                if tag in DECODERS:
-                    return _scalar(tag, data)
+                if tag in _SCALAR_DECODERS:
+                    return read_scalar(tag, data)
                 return self._container(tag, data, level + 1)
             except BaseException as error:
                 # The innermost one: further out it is only "ext_hook failed" again.
@@ -157,10 +206,16 @@ class Reading:
         return instance
 
 
-def _scalar(tag: int, data: bytes) -> object:
+def read_scalar(tag: int, data: "bytes | memoryview") -> object:
+    """A value that holds no others.
+
+    Raises:
+        ValueError: It is damaged; the message quotes nothing of it.
+        CacheSerializationError: This process cannot make it.
+    """
     try:
-        return DECODERS[tag](data)
-    except MemoryError:
+        return _SCALAR_DECODERS[tag](data)
+    except (CacheException, MemoryError):
         raise
     except Exception as error:
         # The cause may quote what is stored, which belongs in no message.
@@ -175,8 +230,35 @@ def take_swallowed() -> BaseException | None:
 
 
 def _mapping(flat: list[Any]) -> dict[Any, Any]:
+    return dict(_paired(flat))
+
+
+def _paired(flat: list[Any]) -> list[tuple[Any, Any]]:
     keys, values = flat[::2], flat[1::2]
-    return dict(zip(_spread(keys), values, strict=True))
+    return list(zip(_spread(keys), values, strict=True))
+
+
+def _of_library(items: list[Any]) -> object:
+    name, content = items
+    try:
+        return libraries.restored(name, content)
+    except (CacheException, MemoryError):
+        raise
+    except Exception as error:
+        message = f"extension type {Tag.LIBRARY} is damaged ({type(error).__name__})"
+        raise ValueError(message) from error
+
+
+def _shaped(shape: Shape, items: list[Any]) -> object:
+    head, parts = items[: shape.heads], items[shape.heads :]
+    try:
+        return shape.together(head, _paired(parts) if shape.pairs else parts)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # The cause may quote what is stored, which belongs in no message.
+        message = f"extension type {shape.tag} is damaged ({type(error).__name__})"
+        raise ValueError(message) from error
 
 
 def _spread(items: list[Any]) -> list[Any]:

@@ -41,6 +41,11 @@ def type_name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
+def kind_of(value: object) -> type:
+    """The type of a value of which nothing is known."""
+    return type(value)
+
+
 def instance_of(kind: type) -> str:
     """A type's name with its article, as a sentence needs it."""
     return with_article(type_name(kind))

@@ -5,15 +5,21 @@ to a store chooses among the classes that the program itself allowed.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar, overload
+
+import attrs
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
 from jinpy_cache_core.forks import call_in_children
 from jinpy_cache_core.serializers.extensions import ENCODERS
+from jinpy_cache_core.serializers.families.libraries import library_plan
+from jinpy_cache_core.serializers.families.plan import ModelPlan
 from jinpy_cache_core.serializers.plans import CustomPlan, Plan, derive_plan, qualified_name
 from jinpy_cache_core.serializers.refusal import Refusal, type_name
+from jinpy_cache_core.serializers.scalars import SCALARS, late_scalar
+from jinpy_cache_core.serializers.standard_library import SHAPES
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -23,8 +29,19 @@ _DERIVED_LIMIT: Final = 1024
 """How many classes a process remembers the shape of, so that classes made on the fly can go."""
 
 _BUILT_IN: Final = frozenset(
-    (type(None), bool, int, float, str, bytes, list, dict, tuple, set, frozenset, *ENCODERS)
+    (
+        *(type(None), bool, int, float, str, bytes, list, dict, tuple, set, frozenset),
+        *(*ENCODERS, *SCALARS, *SHAPES),
+    )
 )
+
+
+@attrs.frozen
+class Family:
+    """How a class and all that extend it are stored; `None` for as their own shape implies."""
+
+    encode: Callable[[Any], object] | None = None
+    decode: Callable[[Any, Any], object] | None = None
 
 
 class TypeRegistry:
@@ -36,6 +53,7 @@ class TypeRegistry:
         self._by_type: dict[type, Plan] = {}
         self._by_name: dict[str, Plan] = {}
         self._derived: dict[type, Plan] = {}
+        self._families: dict[type, Family] = {}
 
     def _renew_locks(self) -> None:
         self._lock = threading.RLock()
@@ -82,9 +100,37 @@ class TypeRegistry:
         """Whether a class was allowed, under whatever name."""
         return kind in self._by_type
 
+    def register_family(self, base: type, family: Family, *, replace: bool = False) -> None:
+        """Allow a class and all that extend it.
+
+        Raises:
+            CacheConfigurationError: It is registered already, with other functions.
+        """
+        with self._lock:
+            if self._families.get(base, family) != family and not replace:
+                message = (
+                    f"The family of {type_name(base)} is already registered with other functions. "
+                    "Register it once, or pass replace=True."
+                )
+                raise CacheConfigurationError(message)
+            self._families = {**self._families, base: family}
+            self._derived = {}
+
     def named(self, name: str) -> Plan | None:
-        """The registered class of this name."""
-        return self._by_name.get(name)
+        """The class of this name, if it is registered, or extends a registered family."""
+        plan = self._by_name.get(name)
+        if plan is None and self._families:
+            kind = _member_named(name, self._families)
+            return None if kind is None else self.plan_for(kind)
+        return plan
+
+    def model(self, kind: type) -> ModelPlan | None:
+        """How to store a model of another library; `None` for any other class."""
+        try:
+            plan = self.plan_for(kind)
+        except Refusal:
+            return None
+        return plan if isinstance(plan, ModelPlan) else None
 
     def plan_for(self, kind: type) -> Plan | None:
         """How to store a class: as registered, else as its own shape implies.
@@ -94,12 +140,37 @@ class TypeRegistry:
         """
         plan = self._by_type.get(kind) or self._derived.get(kind)
         if plan is None:
-            plan = derive_plan(kind)
+            plan = self.shape_of(kind, qualified_name(kind))
             if plan is not None:
                 if len(self._derived) >= _DERIVED_LIMIT:
                     self._derived = {}
                 self._derived[kind] = plan
         return plan
+
+    def shape_of(self, kind: type, name: str) -> Plan | None:
+        """How to store a class that is not registered itself.
+
+        Raises:
+            Refusal: It is an attrs class or dataclass that holds more than its fields.
+        """
+        for base in kind.__mro__ if self._families else ():
+            family = self._families.get(base)
+            if family is not None and family.encode is not None and family.decode is not None:
+                return CustomPlan(kind, name, family.encode, partial(family.decode, kind))
+        return derive_plan(kind, name) or library_plan(kind, name)
+
+
+def _member_named(name: str, bases: Iterable[type]) -> type | None:
+    """The class of this name among some classes and all that extend them; the newest of several."""
+    todo = list(bases)
+    found: type | None = None
+    seen: set[type] = set()
+    for kind in todo:
+        if kind not in seen:
+            seen.add(kind)
+            todo += type.__subclasses__(kind)
+            found = kind if qualified_name(kind) == name else found
+    return found
 
 
 def _without(plan: Plan | None, plans: dict[K, Plan]) -> dict[K, Plan]:
@@ -161,6 +232,57 @@ def register_type(
     return _register(kind, encode, decode, name, replace=replace)
 
 
+@overload
+def register_family(base: Class, /, *, replace: bool = False) -> Class: ...
+@overload
+def register_family(
+    base: type[T],
+    encode: Callable[[T], object],
+    decode: Callable[[type[T], Any], T],
+    *,
+    replace: bool = False,
+) -> type[T]: ...
+def register_family(
+    base: Any,
+    encode: Callable[[Any], object] | None = None,
+    decode: Callable[[Any, Any], object] | None = None,
+    *,
+    replace: bool = False,
+) -> object:
+    """Allow a class and every class that extends it to come back without `type=`.
+
+    Process-wide and thread-safe. A class of the family is found by its name when a value of it is
+    read, so its module must be imported by then; classes of one name are told apart by
+    `register_type(T, name=...)`.
+
+    Args:
+        base: The class that all extend.
+        encode: From an instance to any storable value; by default as the class itself implies,
+            for attrs classes, dataclasses, named tuples, Pydantic models and msgspec Structs.
+        decode: From the class of the instance and that value to an equal instance.
+        replace: Take the place of an earlier registration.
+
+    Returns:
+        The class.
+
+    Raises:
+        CacheConfigurationError: The family is registered with other functions, or `encode` and
+            `decode` do not come together.
+    """
+    if not isinstance(base, type):
+        message = f"register_family takes a class, not {base!r:.80}."
+        raise CacheConfigurationError(message)
+    if base in _BUILT_IN or base is object:
+        message = f"register_family takes a class of yours, not {type_name(base)}."
+        raise CacheConfigurationError(message)
+    if (encode is None) != (decode is None):
+        given = "encode" if decode is None else "decode"
+        message = f"register_family({type_name(base)}) got only {given}=; it takes both or neither."
+        raise CacheConfigurationError(message)
+    TYPES.register_family(base, Family(encode, decode), replace=replace)
+    return base
+
+
 def _register(
     kind: Any,
     encode: Callable[[Any], object] | None,
@@ -172,7 +294,7 @@ def _register(
     if not isinstance(kind, type):
         message = f"register_type takes a class, not {kind!r:.80}."
         raise CacheConfigurationError(message)
-    if kind in _BUILT_IN:
+    if kind in _BUILT_IN or late_scalar(kind) is not None:
         message = f"{type_name(kind)} always comes back as it was; there is nothing to register."
         raise CacheConfigurationError(message)
     if (encode is None) != (decode is None):
@@ -191,11 +313,8 @@ def _plan(
 ) -> Plan:
     if encode is not None and decode is not None:
         return CustomPlan(kind, name or qualified_name(kind), encode, decode)
-    make: Callable[[Any], object] | None = getattr(kind, "_make", None)
-    if make is not None and tuple in kind.__mro__:
-        return CustomPlan(kind, name or qualified_name(kind), tuple, make)
     try:
-        plan = derive_plan(kind, name)
+        plan = TYPES.shape_of(kind, name or qualified_name(kind))
     except Refusal as refusal:
         message = f"register_type: {refusal.what}. {refusal.way_out}"
         raise CacheConfigurationError(message) from None

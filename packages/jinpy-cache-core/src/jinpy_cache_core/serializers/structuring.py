@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, TypeAlias, get_args
+from typing import Any, Final, TypeAlias, cast, get_args
 
 import cattrs
 
@@ -45,10 +45,14 @@ from jinpy_cache_core.serializers.containers import (
     typed_dict_hook,
 )
 from jinpy_cache_core.serializers.extensions import Tag
-from jinpy_cache_core.serializers.plans import EnumPlan, RecordPlan
-from jinpy_cache_core.serializers.reading import Unresolved, resolved
+from jinpy_cache_core.serializers.families.plan import ModelPlan
+from jinpy_cache_core.serializers.plans import EnumPlan, NamedTuplePlan, Plan, RecordPlan
+from jinpy_cache_core.serializers.reading import Unresolved, made, resolved
 from jinpy_cache_core.serializers.refusal import Refusal
 from jinpy_cache_core.serializers.registry import TYPES, TypeRegistry
+
+_FIELDED: Final = (RecordPlan, NamedTuplePlan)
+"""Plans whose content is a dict of fields, each with an annotation."""
 
 Hooks: TypeAlias = dict[str, tuple[Hook, Any]]
 
@@ -143,14 +147,65 @@ class Structurer:
 
     def _class_hook(self, wanted: Any) -> Hook:
         origin = origin_of(wanted)
+        hooks = cache(partial(self._model_hooks, wanted, origin))
 
         def instance(value: Any, _: Any) -> Any:
-            value = self._known(value)
+            if isinstance(value, Unresolved):
+                value = self._member_of(value, origin, hooks)
+            elif type(value) is dict and origin is not dict:
+                value = self._validated(value, wanted, origin)  # pyright: ignore[reportUnknownArgumentType]
+            value = self._known(cast("object", value))
             if not isinstance(value, origin):
                 raise mismatch(value, wanted)
             return value
 
         return instance
+
+    def _plan(self, kind: type) -> Plan | None:
+        try:
+            return self._registry.plan_for(kind)
+        except Refusal:
+            return None
+
+    def _model_hooks(self, wanted: Any, origin: type) -> Hooks:
+        plan = self._plan(origin)
+        if not isinstance(plan, ModelPlan):
+            return {}
+        check = plan.check
+        return {
+            name: (self._model_hook(annotation, check), annotation)
+            for name, annotation in plan.types(wanted).items()
+        }
+
+    def _model_hook(self, annotation: Any, check: Callable[[Any, Any], None]) -> Hook:
+        """Takes what the annotation says as a type, or as the model's library reads it."""
+        hook = self._field_hook(annotation)
+
+        def field(value: Any, wanted: Any) -> Any:
+            try:
+                return hook(value, wanted)
+            except Refusal:
+                if not _passes(check, annotation, value):
+                    raise
+                return value
+
+        return field
+
+    def _member_of(self, stored: Unresolved, origin: type, hooks: Callable[[], Hooks]) -> object:
+        """The instance that was stored, if it is of exactly this class."""
+        plan = self._plan(origin)
+        if plan is None or stored.tag != plan.tag or stored.name != plan.name:
+            return stored
+        if isinstance(plan, ModelPlan):
+            return plan.together(parts(stored.content, hooks(), self._open))
+        if plan.tag == Tag.CUSTOM:
+            return made(plan, self._open(stored.content, Any))
+        return stored
+
+    def _validated(self, value: dict[Any, Any], wanted: Any, origin: type) -> object:
+        """A model from plain data, as JSON holds it."""
+        plan = self._plan(origin)
+        return plan.validated(wanted, value) if isinstance(plan, ModelPlan) else value
 
     def _uncoerced(self, value: Any, wanted: Any) -> Any:
         if is_enum(wanted):
@@ -259,12 +314,20 @@ class Structurer:
     ) -> object:
         """The instance that was stored, without its `__init__`."""
         plan = self._registry.plan_for(origin)
-        if isinstance(plan, RecordPlan) and stored.tag == Tag.RECORD and stored.name == plan.name:
+        if isinstance(plan, _FIELDED) and stored.tag == plan.tag and stored.name == plan.name:
             return plan.together(parts(stored.content, hooks(), self._open))
         value = self._known(stored)
         if isinstance(value, origin):
             return value
         raise mismatch(stored, wanted)
+
+
+def _passes(check: Callable[[Any, Any], None], annotation: Any, value: Any) -> bool:
+    try:
+        check(annotation, value)
+    except Exception:  # noqa: BLE001 - libraries and validators raise anything, and it means no
+        return False
+    return True
 
 
 def _unchanged(value: Any) -> Any:

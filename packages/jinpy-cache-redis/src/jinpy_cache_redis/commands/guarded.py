@@ -40,11 +40,16 @@ class GuardedCommands(Commands):
         return super().get(key, default, kind, once=True, large=large)
 
     def get_many(
-        self, keys: list[str], default: object, *, once: bool = True
+        self,
+        keys: list[str],
+        default: object,
+        kind: type[Any] | None = None,
+        *,
+        once: bool = True,
     ) -> Plan[dict[str, Any]]:
         """See `Commands`."""
         self._check()
-        return super().get_many(keys, default, once=True)
+        return super().get_many(keys, default, kind, once=True)
 
     def set(self, key: str, value: object, seconds: float) -> Plan[None]:
         """See `Commands`."""

@@ -257,7 +257,7 @@ class Commands:
     def incr(self, key: str, amount: int, seconds: float) -> Plan[int]:
         """`INCRBY`, in a transaction with the `SET NX PX` that creates the counter."""
         count_here = decisions.counting(amount, seconds, self._codec.integer_form(key))
-        if not seconds or self._codec.secrets:  # the server cannot sign
+        if not seconds or self._codec.seals:  # the server cannot sign
             return (yield from self.update(key, count_here))
         stored = self.prefix + key.encode()
         counting = (b"INCRBY", stored, b"%d" % amount)
@@ -314,11 +314,16 @@ class Commands:
     # -- Many entries -----------------------------------------------------------------------------
 
     def get_many(
-        self, keys: list[str], default: object, *, once: bool = False
+        self,
+        keys: list[str],
+        default: object,
+        kind: type[Any] | None = None,
+        *,
+        once: bool = False,
     ) -> Plan[dict[str, Any]]:
         """`MGET`, or a `GET` for each key of a cluster; what is no string is a miss."""
         if len(keys) > BATCH:
-            return (yield from self._get_in_batches(keys, default, once=once))
+            return (yield from self._get_in_batches(keys, default, kind, once=once))
         if not keys:
             return {}
         prefix = self.prefix
@@ -333,6 +338,8 @@ class Commands:
         decode = self._codec.decode
         values: dict[str, Any] = dict.fromkeys(keys, default)
         failure: CacheException | None = None
+        if kind is not None:
+            decode = self._codec.decoder_as(kind)
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
             for key, payload in zip(keys, payloads, strict=True):
@@ -341,9 +348,11 @@ class Commands:
                     try:
                         if known is None:
                             layered = payload[:1] == LAYERED
-                            value = self.value(key, payload) if layered else decode(key, payload)
+                            value = (
+                                self.value(key, payload, kind) if layered else decode(key, payload)
+                            )
                         else:
-                            value = self.value(key, payload, None, known)
+                            value = self.value(key, payload, kind, known)
                     except UNREADABLE as error:
                         failure = unread(failure, error, key, values)
                         continue
@@ -358,13 +367,14 @@ class Commands:
         return values
 
     def _get_in_batches(
-        self, keys: list[str], default: object, *, once: bool
+        self, keys: list[str], default: object, kind: type[Any] | None, *, once: bool
     ) -> Plan[dict[str, Any]]:
         values: dict[str, Any] = {}
         failure: CacheException | None = None
         for at in range(0, len(keys), BATCH):
+            batch = keys[at : at + BATCH]
             try:
-                found = yield from self.get_many(keys[at : at + BATCH], default, once=once)
+                found = yield from self.get_many(batch, default, kind, once=once)
             except UNREADABLE as error:
                 if error.partial is None:
                     raise

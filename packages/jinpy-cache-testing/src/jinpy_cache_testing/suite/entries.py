@@ -16,7 +16,7 @@ class EntrySuite(Harness):
         self, cache: CacheInterface, sample: Callable[[int], Any]
     ) -> None:
         """A stored value is returned, equal and of the same type."""
-        assert cache.set("key", sample(1)) is None  # type: ignore[func-returns-value]
+        assert cache.set("key", sample(1)) is None
 
         assert sample(1) == cache.get("key")
         assert type(cache.get("key")) is type(sample(1))

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
 
 from jinpy_cache_core.exceptions import (
     CacheException,
@@ -13,7 +15,8 @@ from jinpy_cache_core.exceptions import (
 from jinpy_cache_core.interfaces import CacheInterface
 from jinpy_cache_core.sentinels import MISSING
 from jinpy_cache_core.serializers import SerializerSpec
-from jinpy_cache_testing.harness import Harness, Make, not_with
+from jinpy_cache_testing.harness import Harness, Make, not_with, only_with
+from jinpy_cache_testing.mixtures import mixtures
 from jinpy_cache_testing.samples import (
     PLAIN,
     RICH,
@@ -78,6 +81,18 @@ class ValueSuite(Harness):
                 wrong[name] = read
 
         assert {} == wrong
+
+    @only_with("msgpack", "native")
+    def test_mixtures_come_back_exactly(self, cache: CacheInterface) -> None:
+        """Whatever is nested in whatever, it comes back as it was."""
+
+        @hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(mixtures())
+        def check(value: object) -> None:
+            cache.set("key", value)
+            assert same(value, cache.get("key", MISSING))
+
+        check()
 
     def test_falsy_values_are_hits(self, cache: CacheInterface) -> None:
         """None, False, 0 and everything empty can be stored, found, listed and removed."""
