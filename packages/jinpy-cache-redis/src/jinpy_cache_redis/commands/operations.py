@@ -327,37 +327,25 @@ class Commands:
         if not keys:
             return {}
         prefix = self.prefix
-        stored = [prefix + key.encode() for key in keys]
-        if self._sharded:
-            requests = [Request(pack(b"GET", one), one, once=once) for one in stored]
-            answers = yield Several(requests)
-            payloads = without_foreign(answers)
-        else:
-            reply = yield Request(pack(b"MGET", *stored), stored[0], once=once)
-            payloads = listed("MGET", reply, len(stored))
-        decode = self._codec.decode
+        payloads = yield from self._payloads([prefix + key.encode() for key in keys], once=once)
+        decode = self._codec.decode if kind is None else self._codec.decoder_as(kind)
         values: dict[str, Any] = dict.fromkeys(keys, default)
         failure: CacheException | None = None
-        if kind is not None:
-            decode = self._codec.decoder_as(kind)
         try:
             left = yield from self._left_of_layered(keys, payloads, once=once)
             for key, payload in zip(keys, payloads, strict=True):
-                if payload is not None:
-                    known = left.get(key)
-                    try:
-                        if known is None:
-                            layered = payload[:1] == LAYERED
-                            value = (
-                                self.value(key, payload, kind) if layered else decode(key, payload)
-                            )
-                        else:
-                            value = self.value(key, payload, kind, known)
-                    except UNREADABLE as error:
-                        failure = unread(failure, error, key, values)
-                        continue
-                    if value is not MISSING:
-                        values[key] = value
+                if payload is None:
+                    continue
+                try:
+                    if payload[:1] == LAYERED:
+                        value = self.value(key, payload, kind, left.get(key, NO_EXPIRY))
+                    else:
+                        value = decode(key, payload)
+                except UNREADABLE as error:
+                    failure = unread(failure, error, key, values)
+                    continue
+                if value is not MISSING:
+                    values[key] = value
         except (TypeError, LookupError):
             for payload in payloads:
                 refuse_unless_bytes(payload)
@@ -365,6 +353,14 @@ class Commands:
         if failure is not None:
             raise failure
         return values
+
+    def _payloads(self, stored: list[bytes], *, once: bool) -> Plan[list[bytes | None]]:
+        """What is under storage keys; `None` for nothing, and for what is no string."""
+        if self._sharded:
+            requests = [Request(pack(b"GET", one), one, once=once) for one in stored]
+            return without_foreign((yield Several(requests)))
+        reply = yield Request(pack(b"MGET", *stored), stored[0], once=once)
+        return listed("MGET", reply, len(stored))
 
     def _get_in_batches(
         self, keys: list[str], default: object, kind: type[Any] | None, *, once: bool
