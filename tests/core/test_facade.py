@@ -20,6 +20,7 @@ from jinpy_cache_core import (
     CacheManagerConfig,
 )
 from jinpy_cache_core.manager.facade import ASYNC_OPERATIONS, SYNC_OPERATIONS
+from jinpy_cache_testing.diagnosis import frames_of
 
 
 def test_a_bound_operation_is_the_backends_own() -> None:
@@ -40,8 +41,10 @@ def test_an_operation_taken_off_early_follows_the_cache() -> None:
     cache.set("key", 1)
     with mock.patch.object(manager, "backend", side_effect=AssertionError):
         assert 1 == get("key")
+    assert frames_of(lambda: cache.get("key")) == frames_of(lambda: get("key"))
     CacheManager(CacheManagerConfig(backends=["shelf://a"]))
     assert None is get("key")
+    assert frames_of(lambda: cache.get("key")) == frames_of(lambda: get("key"))
 
 
 def test_a_cache_may_be_made_before_its_backend_is_configured() -> None:

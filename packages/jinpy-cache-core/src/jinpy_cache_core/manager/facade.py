@@ -7,7 +7,8 @@ frame on every call; this is all of them, from the outside in:
 1. **A facade** has no operations of its own. When one is first used, its backend is looked up and
    the backend's bound methods become attributes of the facade: from then on `cache.get` *is* the
    backend's `get`. A manager that is configured anew unbinds the facades that it knows, and the
-   next use looks the backend up again (`Facade._bound`, `Facade._unbind`).
+   next use looks the backend up again (`Facade._bound`, `Facade._unbind`). What was taken off it
+   before (`get = cache.get`) is a `partial` that is bound and unbound along with it.
 2. **A decorated function** is written as source with the parameters of the function it wraps; its
    wrapper keeps `get` of its backend in a variable of its own, which is bound and unbound just as a
    facade is (`functions.wrappers`, `functions.binding.CallSite`).
@@ -26,6 +27,7 @@ instance has.
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from jinpy_cache_core.backend import BaseBackend
 from jinpy_cache_core.entries.ttl import TTL
@@ -77,7 +79,9 @@ class Unbound:
     def __get__(self, facade: "Facade | None", owner: type) -> Any:
         if facade is None:
             return getattr(BaseBackend, self._name)
-        return partial(facade._first_call, self._name)
+        taken = partial(facade._first_call, self._name)
+        facade._taken.add(taken)
+        return taken
 
 
 def _offering(*operations: str) -> Callable[[C], C]:
@@ -119,6 +123,7 @@ class Facade:
             raise CacheConfigurationError(message)
         self._backend = backend
         self._manager = manager
+        self._taken: WeakSet[partial[Any]] = WeakSet()
         manager._remember(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -144,7 +149,6 @@ class Facade:
         return self._manager.backend(self._backend)
 
     def _first_call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        # An operation that was taken off the facade before the first call comes here every time.
         operation = self.__dict__.get(name) or getattr(self._bound(), name)
         return operation(*args, **kwargs)
 
@@ -154,6 +158,10 @@ class Facade:
             backend = self.backend
             for operation in self._operations:
                 self.__dict__[operation] = getattr(backend, operation)
+            for taken in list(self._taken):
+                if taken.args:  # from now on it calls the backend's operation, and nothing else
+                    [name] = taken.args
+                    taken.__setstate__((self.__dict__[name], (), {}, {"operation": name}))
             # A manager that was configured meanwhile may have unbound us before we had bound.
             if self._manager.generation == generation:
                 return backend
@@ -163,6 +171,10 @@ class Facade:
         """Look the backend up again at the next use."""
         for operation in self._operations:
             self.__dict__.pop(operation, None)
+        for taken in list(self._taken):
+            if not taken.args:
+                name = taken.__dict__["operation"]
+                taken.__setstate__((self._first_call, (name,), {}, {}))
 
     def typed(self, kind: type[T], *, prefix: str = "", ttl: TTL = None) -> TypedCache[T]:
         """A view of this cache whose values are all of one type.
