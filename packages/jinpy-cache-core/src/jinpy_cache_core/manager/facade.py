@@ -161,7 +161,7 @@ class Facade:
             for taken in list(self._taken):
                 if taken.args:  # from now on it calls the backend's operation, and nothing else
                     [name] = taken.args
-                    taken.__setstate__((self.__dict__[name], (), {}, {"operation": name}))
+                    _lead(taken, self.__dict__[name], operation=name)
             # A manager that was configured meanwhile may have unbound us before we had bound.
             if self._manager.generation == generation:
                 return backend
@@ -174,7 +174,7 @@ class Facade:
         for taken in list(self._taken):
             if not taken.args:
                 name = taken.__dict__["operation"]
-                taken.__setstate__((self._first_call, (name,), {}, {}))
+                _lead(taken, self._first_call, name)
 
     def typed(self, kind: type[T], *, prefix: str = "", ttl: TTL = None) -> TypedCache[T]:
         """A view of this cache whose values are all of one type.
@@ -190,6 +190,11 @@ class Facade:
         given = self._backend
         name = given.name if isinstance(given, BaseBackend) else given
         return f"<{type(self).__name__} {name!r}>" if name else f"<{type(self).__name__}>"
+
+
+def _lead(taken: Any, function: Callable[..., Any], *arguments: str, **noted: str) -> None:
+    """Let a partial that somebody holds call something else from now on, in one step."""
+    taken.__setstate__((function, arguments, {}, noted))
 
 
 @_offering(*SYNC_OPERATIONS, *OBSERVATIONS)
