@@ -33,7 +33,7 @@ def isolated_caches() -> Generator[CacheManager]:
     manager = get_cache_manager()
     config = declared.get()
     default = manager._default or (config.default_name if config else None)
-    stood_in = {name: _stand_in(name, config) for name in manager.known_names()}
+    stood_in = {name: _stand_in(name, config) for name in manager._known_names()}
     before = manager._exchange(ManagerState(stood_in, default, closed=False, declared=None))
     try:
         yield manager

@@ -258,7 +258,7 @@ class CacheManager(ClosedByWith, NamedOperations, AsyncNamedOperations):
                 facade._unbind()
         return before
 
-    def known_names(self) -> list[str]:
+    def _known_names(self) -> list[str]:
         """The names of the backends that are open or declared, the default one among them."""
         config = None if self._independent else declared.get()
         declared_names = [one.name for one in config.backends] if config else []
