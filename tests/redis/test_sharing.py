@@ -333,13 +333,10 @@ def test_loops_that_are_closed_without_a_word(make, standalone):
     assert descriptors() == before
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # left by tests before this one
 def test_a_backend_that_is_dropped(standalone):
     """It warns, and what it held is released."""
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ResourceWarning
-        )  # of loops that were closed in tests before
-        gc.collect()
+    gc.collect()
     before = descriptors()
     cache = RedisCacheBackend(RedisCacheConfig(url=standalone.url, name="dropped"))
     cache.get("k")
