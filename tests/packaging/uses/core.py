@@ -10,7 +10,7 @@ from jinpy_cache_core import (
     backend_names,
 )
 
-assert backend_names() == []
+assert backend_names() == ["null"]
 for absent in ("redis", "lmdb", "jinpy_utils", "jinpy_cache_memory", "hypothesis", "pytest"):
     assert find_spec(absent) is None, absent
 

@@ -8,7 +8,7 @@ from jinpy_cache_redis import RedisCacheConfig
 with socket.socket() as taken:
     taken.bind(("127.0.0.1", 0))  # nobody listens on this port while we hold it
     url = f"redis://127.0.0.1:{taken.getsockname()[1]}/0"
-    CacheManager(CacheManagerConfig(backends=[RedisCacheConfig(name="redis", url=url)]))
+    CacheManager(CacheManagerConfig(backends=[RedisCacheConfig(namespace="works", url=url)]))
     cache = Cache(backend="redis")
     assert cache.is_healthy() is False
     try:
