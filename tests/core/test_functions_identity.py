@@ -267,10 +267,10 @@ class Taught:
 
 
 @pytest.mark.parametrize("ignore", ["session", ("session",), ["session"]])
-def test_parameters_that_do_not_matter_are_left_out(ignore):
+def test_parameters_that_do_not_matter_are_left_out(shelf, ignore):
     """Whatever is passed for them, by position or by name, the key is one."""
 
-    @cached(ignore=ignore)
+    @cached(backend=shelf(), ignore=ignore)
     def load(session, number, *, lang="de"):
         return session, number, lang
 
