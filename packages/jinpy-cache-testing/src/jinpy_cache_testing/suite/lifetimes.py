@@ -342,17 +342,19 @@ class LifetimeSuite(Harness):
         wait: Callable[[float], None],
     ) -> None:
         """`ttl`, `touch`, `exists` and `delete` of a key in each state of life."""
+        # Where the store has a clock of its own, the time that a busy machine takes must not count.
+        unit, left = (1.0, 0.001) if self.exact_clock else (60.0, 30.0)
         cache.set("persistent", sample(1))
-        cache.set("expired", sample(1), 1)
-        cache.set("ending", sample(1), 2)
-        wait(1.999 if self.exact_clock else 1.5)
+        cache.set("expired", sample(1), unit)
+        cache.set("ending", sample(1), 2 * unit)
+        wait(2 * unit - left)
 
         def states(operation: Callable[[str], object]) -> list[object]:
             return [operation(key) for key in ("missing", "expired", "persistent", "ending")]
 
         ending = cache.ttl("ending")
         assert ending is not None
-        assert 0 < ending <= (0.0011 if self.exact_clock else 0.5)
+        assert 0 < ending <= left + 0.001
         assert [None, None, math.inf] == states(cache.ttl)[:3]
         assert [False, False, True, True] == states(cache.exists)
         assert [False, False, True, True] == states(lambda key: cache.touch(key, 60))
