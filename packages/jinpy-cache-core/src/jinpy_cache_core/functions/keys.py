@@ -112,13 +112,16 @@ def _ignored(
     names = frozenset((ignore,) if isinstance(ignore, str) else ignore)
     unknown = sorted(names - signature.parameters.keys())
     if unknown:
-        known = ", ".join(signature.parameters) or "none"
-        message = (
-            f"ignore={unknown[0]!r} of {name_of(function)} is not the name of a parameter; there "
-            f"are {known}. Write one of these."
-        )
-        raise CacheConfigurationError(message)
+        opening = f"ignore={unknown[0]!r} of {name_of(function)}"
+        raise _no_parameter(opening, signature)
     return names
+
+
+def _no_parameter(opening: str, signature: inspect.Signature) -> CacheConfigurationError:
+    """The error of a name that no parameter has."""
+    known = ", ".join(signature.parameters) or "none"
+    message = f"{opening} is not the name of a parameter; there are {known}. Write one of these."
+    return CacheConfigurationError(message)
 
 
 def _automatic(
@@ -217,12 +220,8 @@ def _from_template(
             )
             raise CacheConfigurationError(message)
         if name is not None and name not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
-            message = (
-                f"key={template!r} of {name_of(function)}: {{{name}}} is not the name of a "
-                f"parameter; there are {known}. Write one of these."
-            )
-            raise CacheConfigurationError(message)
+            opening = f"key={template!r} of {name_of(function)}: {{{name}}}"
+            raise _no_parameter(opening, signature)
     between = [literal for literal, name, _, _ in parts[1:] if name is not None]
     if not all(set(literal) & _SEPARATORS for literal in between):
         message = (

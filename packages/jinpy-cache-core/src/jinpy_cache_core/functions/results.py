@@ -9,7 +9,7 @@ import contextlib
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from jinpy_cache_core.exceptions import CacheConfigurationError
@@ -51,16 +51,16 @@ def _classes(annotation: Any, seen: set[Any]) -> Iterator[type]:
         yield from _classes(part, seen)
     if not isinstance(origin, type) or origin in seen:
         return
+    fields: Mapping[str, Any]
     if is_enum(origin):
-        seen.add(origin)
-        yield origin
+        fields = {}
     elif is_record(origin):
-        seen.add(origin)
-        yield origin
-        for field in field_types(annotation, origin).values():
-            yield from _classes(field, seen)
+        fields = field_types(annotation, origin)
     elif (model := TYPES.model(origin)) is not None:
-        seen.add(origin)
-        yield origin
-        for field in model.types(annotation).values():
-            yield from _classes(field, seen)
+        fields = model.types(annotation)
+    else:
+        return
+    seen.add(origin)
+    yield origin
+    for field in fields.values():
+        yield from _classes(field, seen)

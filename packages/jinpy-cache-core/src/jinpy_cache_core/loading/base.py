@@ -327,14 +327,12 @@ class Loading:
         kind = type(value)
         if not self.store._shared or kind in _COMES_BACK or kind in self._comes_back:
             return
-        if kind in _HOLDS_OTHERS:
-            if len(payload) > MOST_TRIED:
-                return
-        elif len(self._comes_back) < MOST_CLASSES:
-            self.store._unwrapped(key, payload, None)
-            self._comes_back.add(kind)
+        holds_others = kind in _HOLDS_OTHERS
+        if holds_others and len(payload) > MOST_TRIED:
             return
         self.store._unwrapped(key, payload, None)
+        if not holds_others and len(self._comes_back) < MOST_CLASSES:
+            self._comes_back.add(kind)
 
     def unstored(self, request: Request) -> Compute:
         """The step that computes a value which is not to be stored."""
